@@ -1,0 +1,93 @@
+"""Every path, port and name that the programs use, in one object that is handed down.
+
+Nothing else in the package spells out a path of the host. The defaults are those of the manual; a test
+or a laboratory hands in another object.
+"""
+
+from __future__ import annotations
+
+from dataclasses import dataclass, field
+from pathlib import Path
+
+GROUP = "www-data"
+"""Group of everything in the mount and of the unprivileged half of the API."""
+
+API_PORT = 8006
+JOIN_API_VERSION = 1
+
+
+@dataclass(frozen=True, slots=True)
+class Settings:
+    """Paths of one node. ``root`` stands before all of them (``/`` on a real host)."""
+
+    root: Path = field(default_factory=lambda: Path("/"))
+
+    def at(self, path: str) -> Path:
+        """The absolute host path ``path`` seen below ``root``."""
+        return self.root / path.lstrip("/")
+
+    # The cluster file system
+    @property
+    def mountpoint(self) -> Path:
+        return self.at("/etc/pve")
+
+    @property
+    def state_dir(self) -> Path:
+        return self.at("/var/lib/pve-cluster")
+
+    @property
+    def database(self) -> Path:
+        return self.state_dir / "config.db"
+
+    @property
+    def lockfile(self) -> Path:
+        return self.state_dir / ".pmxcfs.lockfile"
+
+    @property
+    def backup_dir(self) -> Path:
+        return self.state_dir / "backup"
+
+    @property
+    def run_dir(self) -> Path:
+        return self.at("/run/pve-cluster")
+
+    @property
+    def restart_flag(self) -> Path:
+        return self.run_dir / "cfs-restart-flag"
+
+    @property
+    def pidfile(self) -> Path:
+        return self.at("/run/pve-cluster.pid")
+
+    # Corosync
+    @property
+    def corosync_dir(self) -> Path:
+        return self.at("/etc/corosync")
+
+    @property
+    def corosync_conf(self) -> Path:
+        """The host's copy, which corosync reads."""
+        return self.corosync_dir / "corosync.conf"
+
+    @property
+    def corosync_authkey(self) -> Path:
+        return self.corosync_dir / "authkey"
+
+    @property
+    def cluster_conf(self) -> Path:
+        """The cluster's copy, the source."""
+        return self.mountpoint / "corosync.conf"
+
+    # Local locks, API, tasks
+    @property
+    def pvecm_lock(self) -> Path:
+        return self.at("/var/lock/pvecm.lock")
+
+    @property
+    def api_socket(self) -> Path:
+        """Where the privileged half of the API listens (0660 root:www-data)."""
+        return self.at("/run/pvedaemon/api.sock")
+
+    @property
+    def task_dir(self) -> Path:
+        return self.at("/var/log/pve/tasks")
