@@ -14,6 +14,5 @@ PROTOCOL_VERSION = 1
 class Dcdb:
     """``Application`` over a tree. ``tree`` is replaced as a whole when a foreign state is taken over."""
 
-    def __init__(self, tree: Tree, *, nodeid: int) -> None:
+    def __init__(self, tree: Tree) -> None:
         self.tree = tree
-        self.nodeid = nodeid
