@@ -1,0 +1,129 @@
+"""Helper threads that hand notifications to the kernel, so that the thread that answers requests never does.
+
+Writing a notification takes kernel locks (the directory's lock for names, page locks for data) that a waiting
+request may hold until we answer it: the answering thread would wait for itself. No policy lives here.
+"""
+
+from __future__ import annotations
+
+import errno
+import logging
+import os
+import threading
+import time
+from collections.abc import Callable
+from queue import SimpleQueue
+from typing import Final
+
+from quorate.fuse.errors import NotificationOverflowError
+
+log = logging.getLogger(__name__)
+
+MAX_QUEUED: Final = 65_536
+"""Different notifications waiting in one lane: some 10 MiB. More means that the lane has been stuck for long."""
+
+
+class Lane:
+    """One queue with one thread. Notifications in one lane keep their order; equal ones waiting are merged."""
+
+    def __init__(self, fd: int, name: str, *, limit: int = MAX_QUEUED) -> None:
+        self._fd = fd
+        self._name = name
+        self._limit = limit
+        self._queue: SimpleQueue[bytes | None] = SimpleQueue()
+        self._lock = threading.Lock()
+        self._waiting: set[bytes] = set()
+        self._busy = False
+        self._stopping = False
+        self._idle = threading.Condition(self._lock)
+        self.sent = 0
+        self.unknown = 0
+        """Notifications about something the kernel did not hold: not an error, but sent in vain."""
+        self.failed = 0
+        self._thread = threading.Thread(target=self._run, name=name, daemon=True)
+        self._thread.start()
+
+    def put(self, message: bytes) -> None:
+        """Queue a packed notification. Never blocks. Raises NotificationOverflowError."""
+        with self._lock:
+            if self._stopping or message in self._waiting:
+                return
+            if len(self._waiting) >= self._limit:
+                raise NotificationOverflowError(
+                    f"{self._limit} cache invalidations wait in {self._name}: the kernel does not take them; "
+                    "its caches can no longer be trusted, mount anew"
+                )
+            self._waiting.add(message)
+        self._queue.put(message)
+
+    def wait_idle(self, seconds: float) -> bool:
+        """Whether everything queued so far was handed over within ``seconds``. Never call this from the thread
+        that answers requests."""
+        with self._idle:
+            return self._idle.wait_for(lambda: not self._waiting and not self._busy, seconds)
+
+    def stop(self) -> None:
+        """Drop what waits and let the thread end; does not wait."""
+        with self._lock:
+            self._stopping = True
+            self._waiting.clear()
+            self._idle.notify_all()
+        self._queue.put(None)
+
+    def join(self, seconds: float) -> bool:
+        """Whether the thread ended within ``seconds``."""
+        self._thread.join(max(0.0, seconds))
+        return not self._thread.is_alive()
+
+    def _run(self) -> None:
+        get: Callable[[], bytes | None] = self._queue.get
+        while (message := get()) is not None:
+            with self._lock:
+                if self._stopping:
+                    break
+                # From here on an equal notification is queued anew: this one may already be under way.
+                self._waiting.discard(message)
+                self._busy = True
+            try:
+                os.write(self._fd, message)
+                self.sent += 1
+            except OSError as fault:
+                self._account(fault)
+            with self._lock:
+                self._busy = False
+                if not self._waiting:
+                    self._idle.notify_all()
+
+    def _account(self, fault: OSError) -> None:
+        if fault.errno == errno.ENOENT:
+            self.unknown += 1
+            return
+        if fault.errno in (errno.ENODEV, errno.ENOTCONN, errno.EPERM, errno.EBADF):
+            return  # the session ends; receive() tells
+        # ENOTEMPTY and EBUSY: a deletion of something in use here. The name expires all the same.
+        self.failed += 1
+        if fault.errno not in (errno.ENOTEMPTY, errno.EBUSY, errno.ENOTDIR):
+            log.warning("the kernel refused a cache invalidation: %s", fault.strerror)
+
+
+class Notifier:
+    """Two lanes, so that a name waiting for a busy directory does not hold back data and attributes."""
+
+    def __init__(self, fd: int) -> None:
+        self.inodes = Lane(fd, "fuse-notify-inodes")
+        self.names = Lane(fd, "fuse-notify-names")
+
+    def wait_idle(self, seconds: float) -> bool:
+        """As Lane.wait_idle, for both."""
+        deadline = time.monotonic() + seconds
+        return all(
+            [lane.wait_idle(max(0.0, deadline - time.monotonic())) for lane in (self.inodes, self.names)]
+        )
+
+    def stop(self) -> None:
+        self.inodes.stop()
+        self.names.stop()
+
+    def join(self, seconds: float) -> bool:
+        deadline = time.monotonic() + seconds
+        return all([lane.join(deadline - time.monotonic()) for lane in (self.inodes, self.names)])
