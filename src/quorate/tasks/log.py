@@ -24,7 +24,7 @@ class LogLine(NamedTuple):
 
 
 def task_status(path: Path) -> str:
-    """Status text of a finished task from its log: ``OK``, ``WARNINGS: N``, the error, or that there is none."""
+    """Status text of a finished task from its log: ``OK``, ``WARNINGS: N``, the error."""
     try:
         with path.open("rb") as file:
             size = file.seek(0, os.SEEK_END)

@@ -26,7 +26,7 @@ class UpidError(ValueError):
 
 
 class Upid(NamedTuple):
-    """A task: the process (node, pid, its start in clock ticks), its begin (epoch), what, on what, for whom."""
+    """A task: the process (node, pid, its start in clock ticks), its begin (epoch), what it does."""
 
     node: str
     pid: int
