@@ -1,4 +1,4 @@
-"""mount(2), umount2(2) and the mount table. Never touches the files of a live mount from the caller's thread."""
+"""mount(2), umount2(2) and the mount table. The caller's thread never touches files of a live mount."""
 
 from __future__ import annotations
 
@@ -101,15 +101,17 @@ def clear_dead_mount(path: Path | str) -> int:
         top = entries[-1]
         if top.fstype != "fuse" and not top.fstype.startswith("fuse."):
             raise MountError(
-                f"{where} already is a mount point ({top.fstype} from {top.source}), not one of ours: unmount it first"
+                f"{where} already is a mount point ({top.fstype} from {top.source}), not ours: unmount it"
             )
         state = _probe(where)
         if state != "dead":
             raise MountError(
-                f"{where} is mounted and {state}: another instance seems to run; stop it, or: umount -l {where}"
+                f"{where} is mounted and {state}: does another instance run? Stop it, or: umount -l {where}"
             )
         unmount_lazily(where)
-    raise MountError(f"more than {MAX_STACKED} dead mounts at {where}: something mounts there again and again")
+    raise MountError(
+        f"more than {MAX_STACKED} dead mounts at {where}: something mounts there again and again"
+    )
 
 
 def _probe(path: Path) -> str:

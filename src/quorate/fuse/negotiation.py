@@ -25,8 +25,9 @@ WANTED: Final = (
     | Init.HAS_EXPIRE_ONLY
     | Init.INIT_EXT
 )
-"""Not wanted, on purpose: WRITEBACK_CACHE (hides sizes, delays errors), POSIX_LOCKS and FLOCK_LOCKS (locks stay
-local to the kernel, core 1.5), AUTO_INVAL_DATA (drops pages when times differ), POSIX_ACL, SETXATTR_EXT."""
+"""Not wanted, on purpose: WRITEBACK_CACHE (hides sizes, delays errors), POSIX_LOCKS and FLOCK_LOCKS (locks
+stay local to the kernel, core 1.5), AUTO_INVAL_DATA (drops pages when times
+differ), POSIX_ACL, SETXATTR_EXT."""
 
 REQUIRED: Final = Init.BIG_WRITES | Init.MAX_PAGES | Init.ATOMIC_O_TRUNC | Init.EXPLICIT_INVAL_DATA
 

@@ -20,11 +20,11 @@ from quorate.fuse.errors import NotificationOverflowError
 log = logging.getLogger(__name__)
 
 MAX_QUEUED: Final = 65_536
-"""Different notifications waiting in one lane: some 10 MiB. More means that the lane has been stuck for long."""
+"""Different notifications waiting in one lane: some 10 MiB. More means that the lane has long been stuck."""
 
 
 class Lane:
-    """One queue with one thread. Notifications in one lane keep their order; equal ones waiting are merged."""
+    """One queue with one thread. Notifications in it keep their order; equal ones that wait are merged."""
 
     def __init__(self, fd: int, name: str, *, limit: int = MAX_QUEUED) -> None:
         self._fd = fd
@@ -57,8 +57,10 @@ class Lane:
         self._queue.put(message)
 
     def wait_idle(self, seconds: float) -> bool:
-        """Whether everything queued so far was handed over within ``seconds``. Never call this from the thread
-        that answers requests."""
+        """Whether everything queued so far was handed over within ``seconds``.
+
+        Never call this from the thread that answers requests.
+        """
         with self._idle:
             return self._idle.wait_for(lambda: not self._waiting and not self._busy, seconds)
 
@@ -116,9 +118,8 @@ class Notifier:
     def wait_idle(self, seconds: float) -> bool:
         """As Lane.wait_idle, for both."""
         deadline = time.monotonic() + seconds
-        return all(
-            [lane.wait_idle(max(0.0, deadline - time.monotonic())) for lane in (self.inodes, self.names)]
-        )
+        lanes = (self.inodes, self.names)
+        return all(lane.wait_idle(max(0.0, deadline - time.monotonic())) for lane in lanes)
 
     def stop(self) -> None:
         self.inodes.stop()
@@ -126,4 +127,4 @@ class Notifier:
 
     def join(self, seconds: float) -> bool:
         deadline = time.monotonic() + seconds
-        return all([lane.join(deadline - time.monotonic()) for lane in (self.inodes, self.names)])
+        return all(lane.join(deadline - time.monotonic()) for lane in (self.inodes, self.names))

@@ -120,7 +120,7 @@ class Operations:
         return ENOSYS
 
     def opendir(self, request: r.Request, body: r.OpenIn) -> Reply:
-        """open_out. ENOSYS: never asked again, listings are cached, READDIR comes with fh 0, no RELEASEDIR."""
+        """open_out. ENOSYS: never asked again; listings are cached, READDIR has fh 0, no RELEASEDIR."""
         return ENOSYS
 
     def readdir(self, request: r.Request, body: r.ReadIn) -> Reply:

@@ -127,9 +127,7 @@ def statfs_out(
     fragment_size: int = 0,
 ) -> bytes:
     """Answer to STATFS."""
-    return STATFS_OUT.pack(
-        blocks, free, available, files, files_free, block_size, name_max, fragment_size
-    )
+    return STATFS_OUT.pack(blocks, free, available, files, files_free, block_size, name_max, fragment_size)
 
 
 def xattr_size_out(size: int) -> bytes:
@@ -189,9 +187,7 @@ def inval_inode(nodeid: int, offset: int = 0, length: int = 0) -> bytes:
 def inval_entry(parent: int, name: bytes, *, expire_only: bool = False) -> bytes:
     """Forget a name (also a remembered absence) with the parent's attributes and listing."""
     flags = INVAL_ENTRY_EXPIRE_ONLY if expire_only else 0
-    return notification(
-        Notify.INVAL_ENTRY, NOTIFY_INVAL_ENTRY.pack(parent, len(name), flags), name, b"\0"
-    )
+    return notification(Notify.INVAL_ENTRY, NOTIFY_INVAL_ENTRY.pack(parent, len(name), flags), name, b"\0")
 
 
 def delete(parent: int, child: int, name: bytes) -> bytes:

@@ -432,29 +432,29 @@ _RENAME2: Final = Struct("=QI4x")
 
 def _mknod(buffer: Buffer, end: int) -> Body:
     name = _name_at(buffer, HEADER_SIZE + _MKNOD.size, end)
-    return MknodIn(*_MKNOD.unpack_from(buffer, HEADER_SIZE), name)
+    return MknodIn._make((*_MKNOD.unpack_from(buffer, HEADER_SIZE), name))
 
 
 def _mkdir(buffer: Buffer, end: int) -> Body:
     name = _name_at(buffer, HEADER_SIZE + _MKDIR.size, end)
-    return MkdirIn(*_MKDIR.unpack_from(buffer, HEADER_SIZE), name)
+    return MkdirIn._make((*_MKDIR.unpack_from(buffer, HEADER_SIZE), name))
 
 
 def _create(buffer: Buffer, end: int) -> Body:
     name = _name_at(buffer, HEADER_SIZE + _CREATE.size, end)
-    return CreateIn(*_CREATE.unpack_from(buffer, HEADER_SIZE), name)
+    return CreateIn._make((*_CREATE.unpack_from(buffer, HEADER_SIZE), name))
 
 
 def _tmpfile(buffer: Buffer, end: int) -> Body:
     need = HEADER_SIZE + _CREATE.size
     if end < need:
         raise _too_short(end, need)
-    return CreateIn(*_CREATE.unpack_from(buffer, HEADER_SIZE), b"")
+    return CreateIn._make((*_CREATE.unpack_from(buffer, HEADER_SIZE), b""))
 
 
 def _link(buffer: Buffer, end: int) -> Body:
     name = _name_at(buffer, HEADER_SIZE + _LINK.size, end)
-    return LinkIn(*_LINK.unpack_from(buffer, HEADER_SIZE), name)
+    return LinkIn._make((*_LINK.unpack_from(buffer, HEADER_SIZE), name))
 
 
 def _rename(buffer: Buffer, end: int) -> Body:

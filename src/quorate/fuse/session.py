@@ -1,4 +1,4 @@
-"""One mount: /dev/fuse read and written. Decoding and packing are in requests and replies, rules in operations."""
+"""One mount: /dev/fuse read and written. Decoding and packing are in requests and replies."""
 
 from __future__ import annotations
 
@@ -7,6 +7,7 @@ import logging
 import os
 import select
 import stat
+import threading
 from pathlib import Path
 from types import TracebackType
 from typing import Final, Self
@@ -25,7 +26,7 @@ from quorate.fuse.errors import (
 from quorate.fuse.mountpoint import MountEntry, mount_fuse, mounts_at, unmount_lazily
 from quorate.fuse.negotiation import InitOptions, Negotiated, negotiate
 from quorate.fuse.notifier import Notifier
-from quorate.fuse.operations import Operations
+from quorate.fuse.operations import Handler, Operations
 from quorate.fuse.requests import InitIn, InterruptIn, Request, decode
 
 log = logging.getLogger(__name__)
@@ -35,12 +36,14 @@ SOURCE: Final = "/dev/fuse"
 MOUNT_OPTIONS: Final = ("default_permissions", "allow_other")
 
 MAX_IN_FLIGHT: Final = 4096
-"""Requests waiting for their answer at once. More than this many processes stuck here gain nothing by waiting:
+"""Requests waiting for their answer at once. That many processes stuck here mean that nothing moves:
 further ones are told EBUSY."""
 INIT_SECONDS: Final = 10.0
 """The kernel queues INIT while it mounts; it is there at once."""
 CLOSE_SECONDS: Final = 2.0
 """How long close() waits for the notification threads, twice: before and after it aborts the connection."""
+UNMOUNT_SECONDS: Final = 2.0
+"""How long unmounting may keep the caller; the path is out of the tree at once."""
 MAX_INTERNAL: Final = 64
 """Requests the session itself answers (INTERRUPT, malformed ones) within one receive()."""
 
@@ -70,6 +73,8 @@ class Session:
         self._mounted = entry is not None
         self._closed = False
         self._notifier = Notifier(fd)
+        self._operations: Operations | None = None
+        self._table: dict[int, Handler] = {}
         self.malformed = 0
         """Requests refused because their bytes made no sense."""
 
@@ -78,14 +83,13 @@ class Session:
         cls,
         mountpoint: Path | str,
         *,
-        root_mode: int = stat.S_IFDIR | 0o755,
         source: str = SOURCE,
         options: tuple[str, ...] = MOUNT_OPTIONS,
         init: InitOptions | None = None,
     ) -> Self:
         """Mount at ``mountpoint`` (an existing directory, nothing mounted there) and agree with the kernel.
 
-        No request is served yet: the caller must start to serve() or receive() soon, every access waits for it.
+        No request is served yet: the caller must serve() or receive() soon, every access waits for it.
         Raises MountError, NegotiationError.
         """
         # Resolved now: later this would ask the mount, that is ourselves.
@@ -100,7 +104,7 @@ class Session:
                 "it needs root and the kernel module (modprobe fuse)"
             ) from fault
         try:
-            words = (f"fd={fd}", f"rootmode={root_mode & stat.S_IFMT(0o170000):o}", "user_id=0", "group_id=0")
+            words = (f"fd={fd}", f"rootmode={stat.S_IFDIR:o}", "user_id=0", "group_id=0")
             entry = mount_fuse(fd, path, source, ",".join((*words, *options)))
         except MountError:
             os.close(fd)
@@ -136,7 +140,7 @@ class Session:
         return unique in self._waiting
 
     def fileno(self) -> int:
-        """/dev/fuse: readable when a request waits, error when the session ended. For a level-triggered selector."""
+        """/dev/fuse, for a level-triggered selector: readable when a request waits or the session ended."""
         return self._fd
 
     # Requests
@@ -144,7 +148,7 @@ class Session:
     def receive(self) -> Request | None:
         """The next request, or None when none waits now. Never blocks.
 
-        INIT, INTERRUPT and malformed requests are dealt with inside. Raises SessionEnded after unmount or abort.
+        INIT, INTERRUPT and malformed requests are dealt with inside. Raises SessionEnded after unmount.
         """
         for _ in range(MAX_INTERNAL):
             try:
@@ -182,7 +186,28 @@ class Session:
 
         With a level-triggered selector a limit of 1 costs the fewest system calls for one client.
         """
-        raise NotImplementedError
+        if operations is not self._operations:
+            self._operations = operations
+            self._table = operations.table()
+        table = self._table
+        waiting = self._waiting
+        done = 0
+        while done < limit:
+            request = self.receive()
+            if request is None:
+                break
+            done += 1
+            result = table[request.opcode](request, request.body)
+            if result is None:
+                continue
+            unique = request.unique
+            if waiting.pop(unique, None) is None:
+                continue
+            if isinstance(result, int):
+                self._send(OUT_HEADER.pack(OUT_HEADER_SIZE, -result, unique))
+            else:
+                self._send(OUT_HEADER.pack(OUT_HEADER_SIZE + len(result), 0, unique) + result)
+        return done
 
     def reply(self, unique: int, *parts: bytes) -> bool:
         """Answer with success. False when nobody waits any more (interrupted, unmounted): not an error.
@@ -213,7 +238,10 @@ class Session:
     # They raise NotificationOverflowError; the kernel not knowing the node or name is no error.
 
     def notify_inval_inode(self, nodeid: int, offset: int = 0, length: int = 0) -> None:
-        """Forget attributes and data (of a directory: the listing). ``length`` 0: to the end; offset -1: attributes only."""
+        """Forget attributes and data (of a directory: the listing).
+
+        ``length`` 0: to the end; offset -1: attributes only.
+        """
         self._notifier.inodes.put(replies.inval_inode(nodeid, offset, length))
 
     def notify_inval_attr(self, nodeid: int) -> None:
@@ -229,7 +257,7 @@ class Session:
         self._notifier.names.put(replies.delete(parent, child, name))
 
     def notify_epoch(self) -> bool:
-        """Every remembered name is looked up anew at its next use. False when this kernel can't (before 6.16)."""
+        """Every remembered name is looked up anew at its next use. False when the kernel is before 6.16."""
         if not self.negotiated.has_epoch:
             return False
         self._notifier.names.put(replies.inc_epoch())
@@ -246,11 +274,27 @@ class Session:
 
         Does nothing when somebody else unmounted it already. Raises MountError.
         """
-        raise NotImplementedError
+        self._unmount(force=False)
 
     def close(self) -> None:
         """Unmount, refuse what waits (ENOTCONN), stop the threads, close /dev/fuse. Bounded; repeatable."""
-        raise NotImplementedError
+        if self._closed:
+            return
+        self._closed = True
+        self.fail_waiting(e.ENOTCONN)
+        self._notifier.stop()
+        try:
+            self._unmount(force=True)
+        except MountError as fault:
+            log.warning("%s", fault)
+        if not self._notifier.join(CLOSE_SECONDS):
+            # A notification hangs on a kernel lock, and the mount left the tree before: force could not
+            # reach it.
+            self._abort()
+            if not self._notifier.join(CLOSE_SECONDS):
+                log.warning("a cache invalidation still hangs in the kernel; closing %s without it", SOURCE)
+        os.close(self._fd)
+        self._fd = -1
 
     def __enter__(self) -> Self:
         return self
@@ -259,3 +303,105 @@ class Session:
         self, kind: type[BaseException] | None, value: BaseException | None, trace: TracebackType | None
     ) -> None:
         self.close()
+
+    # Helpers
+
+    def _handshake(self) -> None:
+        """Answer INIT, which the kernel sends before anything else."""
+        poller = select.poll()
+        poller.register(self._fd, select.POLLIN)
+        if not poller.poll(INIT_SECONDS * 1000):
+            raise NegotiationError(f"the kernel sent nothing within {INIT_SECONDS:.0f} s after mounting")
+        request = decode(self._view, os.readv(self._fd, self._buffers))
+        if request.opcode != Opcode.INIT:
+            raise NegotiationError(f"the kernel began with operation {request.opcode} instead of INIT")
+        self._init(request)
+
+    def _init(self, request: Request) -> None:
+        body = request.body
+        assert isinstance(body, InitIn)
+        try:
+            if self._negotiated is not None:
+                raise NegotiationError("the kernel sent INIT twice")
+            self._negotiated, answer = negotiate(body, self._options)
+        except NegotiationError:
+            self._send(replies.error(request.unique, e.EPROTO))
+            raise
+        self._send(replies.reply(request.unique, answer))
+
+    def _interrupt(self, request: Request) -> None:
+        """Unanswered, as the kernel allows.
+
+        A target that is not waiting was answered already. It is never yet to come: the kernel queues
+        INTERRUPT only after the request was read, and one thread reads.
+        """
+        body = request.body
+        assert isinstance(body, InterruptIn)
+        target = self._waiting.get(body.target)
+        if target is None or self._operations is None:
+            return
+        result = self._operations.interrupted(target)
+        if isinstance(result, int):
+            self.error(body.target, result)
+        elif result is not None:
+            self.reply(body.target, result)
+
+    def _refuse(self, fault: ProtocolError) -> None:
+        if not isinstance(fault, UnknownOpcodeError | NameTooLongError):
+            self.malformed += 1
+            log.warning("refused a malformed request of the kernel: %s", fault)
+        if fault.unique:
+            self._send(replies.error(fault.unique, fault.errno))
+
+    def _send(self, message: bytes) -> bool:
+        try:
+            os.write(self._fd, message)
+        except OSError as fault:
+            code = fault.errno
+            if code == e.ENOENT or code in _GONE:
+                return False  # interrupted before it was read, or the mount is gone: receive() tells
+            if code == e.EINVAL:
+                raise ReplyRefusedError(
+                    f"the kernel refused an answer of {len(message)} bytes: size or errno do not fit"
+                ) from fault
+            raise
+        return True
+
+    def _end_reason(self, code: int) -> str:
+        if code == e.ECONNABORTED:
+            return f"the connection of {self._mountpoint} was aborted"
+        return f"{self._mountpoint} was unmounted"
+
+    def _unmount(self, *, force: bool) -> None:
+        if not self._mounted or self._entry is None:
+            return
+        self._mounted = False
+        top = mounts_at(self._mountpoint)
+        if not top or top[-1].device != self._entry.device:
+            return
+        faults: list[MountError] = []
+
+        def detach() -> None:
+            try:
+                unmount_lazily(self._mountpoint, force=force)
+            except MountError as fault:
+                faults.append(fault)
+
+        # Not in this thread: taking the file system down may wait for pages that a READ has locked, and the
+        # answer to that READ is ours. The path leaves the tree at once; the rest ends when we serve or close.
+        thread = threading.Thread(target=detach, name="fuse-unmount", daemon=True)
+        thread.start()
+        thread.join(UNMOUNT_SECONDS)
+        if faults:
+            self._mounted = True
+            raise faults[0]
+
+    def _abort(self) -> None:
+        """End the connection by the control file system, where that is mounted."""
+        if self._entry is None:
+            return
+        minor = self._entry.device.partition(":")[2]
+        try:
+            Path(f"/sys/fs/fuse/connections/{minor}/abort").write_bytes(b"1")
+        except OSError as fault:
+            log.debug("no abort by the control file system: %s", fault)
