@@ -60,7 +60,8 @@ class Cfg(Service):
         self._call("kill_node", nodeid, reason.encode(), detail=f"node {nodeid}")
 
     def node_status(self, nodeid: int) -> NodeStatus:
-        """Reachability and links of ``nodeid`` as seen from here; raises NotExistError when unknown."""
+        """Reachability and links of ``nodeid`` as seen from here; raises FailedOperationError
+        for a node that is not configured."""
         raw = ffi.new("struct corosync_cfg_node_status_v1 *")
         self._call("node_status_get", nodeid, NODE_STATUS_V1, raw, detail=f"node {nodeid}")
         links = tuple(

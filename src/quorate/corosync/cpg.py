@@ -40,7 +40,10 @@ ConfigurationChange = Callable[[Sequence[Address], Sequence[Address], Sequence[A
 
 
 class Cpg(Service):
-    """One connection to the group service; it is a member of at most one group.
+    """One connection to the group service; it is a member of at most one group, once.
+
+    Corosync 3.1 answers CS_ERR_EXIST for ever when a connection that has left joins again: to come back,
+    close it and make a new one (after ``leave``, or without: Corosync then tells the others).
 
     ``deliver(sender, message)`` is called for every message of the group, own ones included;
     ``confchg(members, left, joined)`` for every change of membership. Both from ``dispatch()`` only.
@@ -78,7 +81,8 @@ class Cpg(Service):
     def join(self, group: bytes) -> SendResult:
         """Join ``group`` (1-128 bytes; every byte counts, a NUL too). A confchg follows.
 
-        Raises ExistError when this connection is a member of a group already.
+        Raises ExistError when this connection is a member of a group or has been, or when another
+        connection of this process is a member of this group.
         """
         if not 0 < len(group) <= MAX_NAME:
             raise InvalidParamError(
