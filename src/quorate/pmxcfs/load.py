@@ -16,9 +16,9 @@ MAX_VERSION = 1 << 62
 _MAX_FAULTS_SHOWN = 50
 _U32 = 0xFFFFFFFF
 _ADVICE = (
-    "Nothing was changed. Restore the database file from a backup (the dumps in the backup directory beside"
-    " it are gzipped SQL), or, if other cluster members are healthy, move it away on this node and start again:"
-    " the contents are fetched from them."
+    "Nothing was changed. Restore the database file from a backup (the dumps in the backup directory"
+    " beside it are gzipped SQL). Or, if other members of the cluster are healthy, move it away on this"
+    " node and start again: the contents are fetched from them."
 )
 
 

@@ -192,7 +192,7 @@ class Tree:
     # Operations
 
     def apply(self, message: wire.FsMessage, writer: int, time: int, now: float) -> int:
-        """Apply a file message of the total order (core 7.4); ``writer``: its sender, ``time``: its header's."""
+        """Apply a file message of the total order (core 7.4) from node ``writer``; ``time``: its header's."""
         path, op = message.path, message.op
         if path is None or (op is FsOp.RENAME and message.to is None):
             return -EREMOTEIO

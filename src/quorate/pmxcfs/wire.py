@@ -87,13 +87,11 @@ class NormalHeader(NamedTuple):
     subtype: int
     protocol_version: int
     time: int
-    number: int
-    """Field ``count``: 1 for the first message of this process in the group, then 2, ..."""
+    count: int  # type: ignore[assignment]  # the field's name; nobody counts in a header's tuple
+    """1 for the first message of this process in the group, then 2, ..."""
 
     def pack(self) -> bytes:
-        return _NORMAL.pack(
-            MessageType.NORMAL, self.subtype, self.protocol_version, self.time, 0, self.number
-        )
+        return _NORMAL.pack(MessageType.NORMAL, self.subtype, self.protocol_version, self.time, 0, self.count)
 
     @classmethod
     def unpack(cls, message: bytes) -> NormalHeader:
