@@ -78,6 +78,19 @@ class Settings:
         """The cluster's copy, the source."""
         return self.mountpoint / "corosync.conf"
 
+    @property
+    def qdevice_store(self) -> Path:
+        return self.corosync_dir / "qdevice" / "net" / "nssdb"
+
+    # Secure shell
+    @property
+    def ssh_dir(self) -> Path:
+        return self.at("/etc/ssh")
+
+    @property
+    def root_ssh_dir(self) -> Path:
+        return self.at("/root/.ssh")
+
     # Local locks, API, tasks
     @property
     def pvecm_lock(self) -> Path:

@@ -1,0 +1,259 @@
+"""/etc/pve as programs other than its daemon use it: read, atomic write, quorum, members, guests, locks.
+
+Through files only. Nothing here knows how the daemon works, and nothing of pmxcfs/ is imported.
+"""
+
+from __future__ import annotations
+
+import json
+import os
+import sys
+import time
+from collections.abc import Callable, Iterator
+from contextlib import contextmanager, suppress
+from dataclasses import dataclass, field
+from pathlib import Path
+from typing import Any, Final
+
+from quorate.settings import Settings
+
+LOCK_ACQUIRE_SECONDS: Final = 10.0
+LOCK_HOLD_SECONDS: Final = 60.0
+"""Half of the 120 s after which the file system may give a lock to another node (pvecm 3.6)."""
+LOCK_RETRY_FACTOR: Final = 0.1
+LOCK_MESSAGE_SECONDS: Final = 1.0
+MAX_FILE_SIZE: Final = 1024 * 1024
+"""Largest file of the cluster file system."""
+OWNER_WRITE: Final = 0o200
+
+
+class CfsError(Exception):
+    """The cluster file system did not do what was asked; the text names file and reason."""
+
+
+class NoQuorumError(CfsError):
+    """The cluster file system is read-only."""
+
+
+class LockError(CfsError):
+    """A cluster-wide lock was not to be had, or was held for too long."""
+
+
+@dataclass(frozen=True, slots=True)
+class Clock:
+    """The ways to tell time and to wait; tests hand in their own."""
+
+    now: Callable[[], float] = time.time
+    monotonic: Callable[[], float] = time.monotonic
+    sleep: Callable[[float], None] = time.sleep
+
+
+@dataclass(frozen=True, slots=True)
+class Member:
+    nodeid: int
+    online: bool
+    ip: str | None = None
+
+
+@dataclass(frozen=True, slots=True)
+class Members:
+    """The content of ``.members``; without a cluster ``nodes`` is empty and ``cluster`` None."""
+
+    nodename: str
+    version: int
+    nodes: dict[str, Member] = field(default_factory=dict)
+    cluster: str | None = None
+    quorate: bool = False
+
+
+@dataclass(frozen=True, slots=True)
+class Guest:
+    node: str
+    kind: str
+
+
+class HeldLock:
+    """A cluster-wide lock while it is held."""
+
+    def __init__(self, lock_id: str, path: Path, hold: float, clock: Clock) -> None:
+        self.lock_id = lock_id
+        self._path = path
+        self._clock = clock
+        self._until = clock.monotonic() + hold
+        self.inode = path.lstat().st_ino
+
+    def remaining(self) -> float:
+        """Seconds that are left; raises LockError when none are. Call it before every step that changes."""
+        left = self._until - self._clock.monotonic()
+        if left <= 0:
+            raise LockError(f"'{self.lock_id}'-locked command timed out - aborting")
+        return left
+
+    def renew(self, hold: float = LOCK_HOLD_SECONDS) -> None:
+        """Start the time anew, here and in the file system."""
+        self.remaining()
+        os.utime(self._path)
+        self._until = self._clock.monotonic() + hold
+
+
+class Cfs:
+    """The cluster file system of one node. Paths are relative to the mount point, e.g. ``nodes/n1``."""
+
+    def __init__(self, settings: Settings, clock: Clock | None = None) -> None:
+        self.root = settings.mountpoint
+        self._clock = clock or Clock()
+
+    def mounted(self) -> bool:
+        return (self.root / "local").is_symlink()
+
+    def quorate(self) -> bool:
+        """Mounted and writable: the file system clears write bits when it has no quorum."""
+        try:
+            return bool((self.root / "local").lstat().st_mode & OWNER_WRITE)
+        except OSError:
+            return False
+
+    def require_quorate(self) -> None:
+        if not self.quorate():
+            raise NoQuorumError("cluster not ready - no quorum?")
+
+    def exists(self, path: str) -> bool:
+        return os.path.lexists(self.root / path)
+
+    def read(self, path: str) -> bytes:
+        """The content; raises FileNotFoundError, or CfsError for anything else that goes wrong."""
+        try:
+            with (self.root / path).open("rb") as file:
+                return file.read(MAX_FILE_SIZE + 1)
+        except FileNotFoundError:
+            raise
+        except OSError as e:
+            raise CfsError(f"unable to read '{self.root / path}' - {e.strerror}") from e
+
+    def write(self, path: str, content: bytes, *, mode: int = 0o640) -> None:
+        """Replace the file at once: readers see the old content or the new (temporary file, rename).
+
+        ``mode`` is what the file is created with; the cluster file system imposes its own by path.
+        """
+        target = self.root / path
+        temporary = target.with_name(f"{target.name}.tmp.{os.getpid()}")
+        try:
+            temporary.unlink(missing_ok=True)
+            fd = os.open(temporary, os.O_WRONLY | os.O_CREAT | os.O_EXCL | os.O_NOFOLLOW, mode)
+            try:
+                with os.fdopen(fd, "wb") as file:
+                    file.write(content)
+                temporary.rename(target)
+            except OSError:
+                with suppress(OSError):
+                    temporary.unlink(missing_ok=True)
+                raise
+        except OSError as e:
+            hint = "" if self.quorate() else " (no quorum: the cluster file system is read-only)"
+            raise CfsError(f"unable to write '{target}' - {e.strerror}{hint}") from e
+
+    def remove(self, path: str) -> None:
+        try:
+            (self.root / path).unlink(missing_ok=True)
+        except OSError as e:
+            raise CfsError(f"unable to remove '{self.root / path}' - {e.strerror}") from e
+
+    def make_directory(self, path: str, *, mode: int = 0o755) -> None:
+        """Create the directory and what lies above it, where missing."""
+        target = self.root / path
+        if target.is_dir():
+            return
+        try:
+            target.mkdir(mode=mode, parents=True, exist_ok=True)
+        except OSError as e:
+            raise CfsError(f"unable to create directory '{target}' - {e.strerror}") from e
+
+    def members(self) -> Members:
+        """The member list as this node's file system knows it; raises CfsError."""
+        found = self._json(".members")
+        cluster = found.get("cluster") or {}
+        nodes = {
+            name: Member(int(entry["id"]), bool(int(entry["online"])), entry.get("ip"))
+            for name, entry in (found.get("nodelist") or {}).items()
+        }
+        return Members(
+            nodename=str(found.get("nodename", "")),
+            version=int(found.get("version", 0)),
+            nodes=nodes,
+            cluster=cluster.get("name"),
+            quorate=bool(int(cluster.get("quorate", 0))),
+        )
+
+    def guests(self) -> dict[int, Guest]:
+        """Every guest of the cluster by its number; raises CfsError."""
+        ids = self._json(".vmlist").get("ids") or {}
+        return {int(vmid): Guest(str(entry["node"]), str(entry["type"])) for vmid, entry in ids.items()}
+
+    @contextmanager
+    def lock(
+        self,
+        lock_id: str,
+        *,
+        timeout: float = LOCK_ACQUIRE_SECONDS,
+        hold: float = LOCK_HOLD_SECONDS,
+        waiting: Callable[[str], None] | None = None,
+    ) -> Iterator[HeldLock]:
+        """Hold the cluster-wide lock ``lock_id`` (pvecm 3.6); raises LockError if it is not to be had.
+
+        ``waiting`` gets a line at most once a second while another holds it (default: standard error).
+        """
+        path = self.root / "priv" / "lock" / lock_id
+        self._acquire(lock_id, path, timeout, waiting or _to_stderr)
+        held = HeldLock(lock_id, path, hold, self._clock)
+        try:
+            yield held
+        finally:
+            # Held for too long it may be another's by now: only the directory that we made is ours.
+            with suppress(OSError):
+                if path.lstat().st_ino == held.inode:
+                    path.rmdir()
+
+    def _acquire(self, lock_id: str, path: Path, timeout: float, waiting: Callable[[str], None]) -> None:
+        end = self._clock.monotonic() + timeout
+        next_message = 0.0
+        try:
+            path.parent.mkdir(mode=0o700, parents=True, exist_ok=True)
+        except OSError as e:
+            reason = "no quorum!" if self.mounted() and not self.quorate() else None
+            reason = reason or f"pve cluster filesystem not online. ({e.strerror})"
+            raise LockError(f"cfs-lock '{lock_id}' error: {reason}") from e
+        while True:
+            if not self.quorate():
+                raise LockError(f"cfs-lock '{lock_id}' error: no quorum!")
+            try:
+                path.mkdir(mode=0o700)
+                return
+            except OSError:
+                # Times of 0 ask the file system to drop the lock if it has expired.
+                with suppress(OSError):
+                    os.utime(path, (0, 0))
+            now = self._clock.monotonic()
+            if now >= end:
+                raise LockError(f"cfs-lock '{lock_id}' error: got lock request timeout")
+            if now >= next_message:
+                waiting(f"trying to acquire cfs lock '{lock_id}' ...")
+                next_message = now + LOCK_MESSAGE_SECONDS
+            self._clock.sleep(min(end - now, 10.0) * LOCK_RETRY_FACTOR)
+
+    def _json(self, path: str) -> dict[str, Any]:
+        try:
+            found = json.loads(self.read(path))
+        except (FileNotFoundError, ValueError) as e:
+            raise CfsError(f"unable to read '{self.root / path}' - {e}") from e
+        if not isinstance(found, dict):
+            raise CfsError(f"unable to read '{self.root / path}' - not a JSON object")
+        return found
+
+
+def file_lock_id(path: str) -> str:
+    """The lock of a configuration file: ``user.cfg`` -> ``file-user_cfg``."""
+    return "file-" + path.replace(".", "_").replace("/", "_")
+
+
+def _to_stderr(text: str) -> None:
+    print(text, file=sys.stderr, flush=True)
