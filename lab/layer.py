@@ -1,0 +1,60 @@
+"""The project as a node sees it: an overlay layer made from debian/, and read-only binds of the clone."""
+
+from __future__ import annotations
+
+import shutil
+import subprocess
+import sys
+from pathlib import Path
+
+from lab.errors import LabError
+
+ROOT = Path(__file__).resolve().parent.parent
+INSTALLED = "opt/quorate"
+ENABLED = ("pve-cluster", "corosync", "pvedaemon", "pveproxy")
+"""Units that start at boot. Corosync as well: its drop-in of ours waits for a configuration file."""
+
+
+def binds(root: Path = ROOT) -> dict[str, str]:
+    """What of the clone is seen in every node, read-only: {machine's path: node's path}."""
+    return {str(root / "src"): f"/{INSTALLED}/src", str(root / ".venv"): f"/{INSTALLED}/.venv"}
+
+
+def make_layer(target: Path, root: Path = ROOT) -> None:
+    """Fill ``target`` with what the package would install. Raises LabError if the clone is not set up."""
+    if not (root / ".venv/bin/python").exists():
+        raise LabError(f"{root}/.venv is missing: run ./dev setup first.")
+    for source, directory in read_install(root / "debian/install"):
+        place = target / directory
+        place.mkdir(parents=True, exist_ok=True)
+        copy = place / source.name
+        shutil.copyfile(root / source, copy)
+        copy.chmod(0o755 if directory.endswith("bin") else 0o644)
+    wants = target / "etc/systemd/system/multi-user.target.wants"
+    wants.mkdir(parents=True)
+    for unit in ENABLED:
+        (wants / f"{unit}.service").symlink_to(f"/lib/systemd/system/{unit}.service")
+    (target / "var/log/journal").mkdir(parents=True)  # so that the journal outlives a power cut
+    for mountpoint in binds(root).values():
+        (target / mountpoint.lstrip("/")).mkdir(parents=True)
+
+
+def read_install(file: Path) -> list[tuple[Path, str]]:
+    """debhelper's install file: ``SOURCE DIRECTORY`` per line, without patterns."""
+    entries = []
+    for line in file.read_text().splitlines():
+        words = line.partition("#")[0].split()
+        if not words:
+            continue
+        if len(words) != 2:
+            raise LabError(f"{file}: expected 'SOURCE DIRECTORY', got {line!r}")
+        entries.append((Path(words[0]), words[1]))
+    return entries
+
+
+def compile_sources(root: Path = ROOT) -> None:
+    """Byte-compile once here: the nodes cannot, their view is read-only. A file that does not compile is
+    left to the program that imports it, which says so."""
+    subprocess.run(
+        [sys.executable, "-m", "compileall", "-q", str(root / "src")], capture_output=True, check=False
+    )
