@@ -1,0 +1,135 @@
+"""The key files behind tickets and CSRF tokens, read again when they change (pvecm 4.5, 4.6, 7.1).
+
+Reading only, and whether a key needs rotation; generating and storing new keys is `rotation`.
+"""
+
+from __future__ import annotations
+
+import time
+from collections.abc import Callable
+from pathlib import Path
+from typing import Generic, NamedTuple, TypeVar
+
+from cryptography.hazmat.primitives.asymmetric.rsa import RSAPrivateKey, RSAPublicKey
+from cryptography.hazmat.primitives.serialization import load_pem_private_key, load_pem_public_key
+
+from quorate.access import tickets
+from quorate.access.tickets import TicketError
+from quorate.settings import Settings
+
+MAX_FILE = 1 << 20
+"""No file read here is larger than what the cluster file system lets a file be."""
+
+T = TypeVar("T")
+
+
+class KeyFileError(Exception):
+    """A key file is missing or unusable; the text says which and what makes it."""
+
+
+class _Stamp(NamedTuple):
+    mtime_ns: int
+    size: int
+    inode: int
+
+
+class CachedFile(Generic[T]):
+    """A file's parsed content, parsed again when time, size or inode changed."""
+
+    def __init__(self, path: Path, parse: Callable[[bytes], T]) -> None:
+        self.path = path
+        self._parse = parse
+        self._stamp: _Stamp | None = None
+        self._value: T | None = None
+
+    def get(self) -> tuple[T, float]:
+        """The content and the file's mtime. Raises OSError, and what the parser raises."""
+        status = self.path.stat()
+        stamp = _Stamp(status.st_mtime_ns, status.st_size, status.st_ino)
+        if stamp != self._stamp or self._value is None:
+            if status.st_size > MAX_FILE:
+                raise KeyFileError(f"'{self.path}' is larger than {MAX_FILE} bytes: not read")
+            self._value = self._parse(self.path.read_bytes())
+            self._stamp = stamp
+        return self._value, status.st_mtime
+
+
+class TicketKeys:
+    """Makes (as root) and verifies login tickets and CSRF tokens with the cluster's keys."""
+
+    def __init__(self, settings: Settings, clock: Callable[[], float] = time.time) -> None:
+        self._clock = clock
+        self._local = settings.mountpoint / "local"
+        self._public = CachedFile(settings.mountpoint / "authkey.pub", _public_key)
+        self._old = CachedFile(settings.mountpoint / "authkey.pub.old", _public_key)
+        self._private = CachedFile(settings.mountpoint / "priv/authkey.key", _private_key)
+        self._csrf = CachedFile(settings.mountpoint / "pve-www.key", tickets.csrf_secret)
+
+    def login_ticket(self, data: str) -> str:
+        """A new login ticket for a user id. Raises `KeyFileError` when there is no private key."""
+        key, _ = _usable(self._private)
+        return tickets.assemble(tickets.LOGIN_PREFIX, data, int(self._clock()), key)
+
+    def verify_login_ticket(self, ticket: str) -> str:
+        """The ticket's user id; raises `TicketError` (or `KeyFileError`: nothing can be verified)."""
+        now = self._clock()
+        key, mtime = _usable(self._public)
+        age = max(0, int(now - mtime))
+        window = tickets.current_key_window(age, quorate=is_quorate(self._local))
+        try:
+            data = tickets.verify(tickets.LOGIN_PREFIX, ticket, int(now), key, window)
+        except TicketError:
+            data = self._verify_with_old_key(ticket, now)
+        if not data or data.startswith(("!", "u2f!", "tfa!")):
+            raise TicketError("ticket is only a half login")
+        return data
+
+    def csrf_token(self, user: str) -> str:
+        secret, _ = _usable(self._csrf)
+        return tickets.csrf_token(user, int(self._clock()), secret)
+
+    def check_csrf_token(self, token: str, user: str) -> bool:
+        secret, _ = _usable(self._csrf)
+        return tickets.check_csrf_token(token, user, int(self._clock()), secret)
+
+    def _verify_with_old_key(self, ticket: str, now: float) -> str:
+        try:
+            key, mtime = self._old.get()
+        except (OSError, ValueError) as err:
+            raise TicketError("invalid with the current key, and there is no previous one") from err
+        window = tickets.old_key_window(max(0, int(now - mtime)))
+        if window is None:
+            raise TicketError("invalid with the current key, and the previous one is too old")
+        return tickets.verify(tickets.LOGIN_PREFIX, ticket, int(now), key, window)
+
+
+def is_quorate(local: Path) -> bool:
+    """Whether the cluster file system takes changes: it clears the write bits of ``local`` otherwise."""
+    try:
+        return bool(local.lstat().st_mode & 0o200)
+    except OSError:
+        return False
+
+
+def _usable(file: CachedFile[T]) -> tuple[T, float]:
+    try:
+        return file.get()
+    except OSError as err:
+        text = f"unable to read '{file.path}': {err.strerror}"
+        raise KeyFileError(f"{text} - run 'pvecm updatecerts' when the cluster is quorate") from err
+    except ValueError as err:
+        raise KeyFileError(f"'{file.path}' holds no usable RSA key") from err
+
+
+def _public_key(data: bytes) -> RSAPublicKey:
+    key = load_pem_public_key(data)
+    if not isinstance(key, RSAPublicKey):
+        raise ValueError("not an RSA key")
+    return key
+
+
+def _private_key(data: bytes) -> RSAPrivateKey:
+    key = load_pem_private_key(data, password=None)
+    if not isinstance(key, RSAPrivateKey):
+        raise ValueError("not an RSA key")
+    return key
