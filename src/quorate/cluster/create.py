@@ -1,0 +1,108 @@
+"""``pvecm create``: a cluster of one node (pvecm 1.4)."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+from dataclasses import dataclass, field
+from typing import Final
+
+from quorate import reports
+from quorate.cfs import CfsError
+from quorate.cluster import conffile, nodefiles, ssh
+from quorate.cluster.commands import CommandError
+from quorate.cluster.host import ClusterError, Host
+from quorate.cluster.locks import local_lock
+from quorate.corosync.conf_edit import (
+    NEW_CLUSTER_IP_VERSION,
+    Link,
+    NewNode,
+    new_cluster,
+    resolve_links,
+)
+
+COROSYNC_KEYGEN: Final = "/usr/sbin/corosync-keygen"
+DEFAULT_TOKEN_COEFFICIENT: Final = 125
+RESTART_SECONDS: Final = 90.0
+"""systemd's own limit for starting a unit."""
+
+
+@dataclass(frozen=True, slots=True)
+class CreateRequest:
+    cluster_name: str
+    links: Mapping[int, Link] = field(default_factory=dict)
+    nodeid: int | None = None
+    votes: int | None = None
+    token_coefficient: int = DEFAULT_TOKEN_COEFFICIENT
+
+
+def assert_not_clustered(host: Host) -> None:
+    """Refused before any task is made of it."""
+    if host.settings.cluster_conf.exists():
+        raise ClusterError(f"cluster config '{host.settings.cluster_conf}' already exists")
+
+
+def create_cluster(host: Host, request: CreateRequest) -> None:
+    """Make this node the first of a new cluster; raises ClusterError.
+
+    Up to the restart of the services a failure leaves nothing but files that any later attempt uses; when
+    the restart fails the configuration is taken back.
+    """
+    with local_lock(host, host.settings.pvecm_lock):
+        assert_not_clustered(host)
+        links = _links(host, request.links)
+        ssh.setup_sshd(host)
+        ssh.setup_root_client(host)
+        ssh.setup_shared_keys(host)
+        _ensure_corosync_key(host)
+        node = NewNode(name=host.node, links=links, nodeid=request.nodeid, votes=request.votes)
+        conf = new_cluster(request.cluster_name, node, token_coefficient=request.token_coefficient)
+        host.out.line(f"Writing corosync config to {host.settings.cluster_conf}")
+        conffile.activate(host, conf)
+        try:
+            ssh.merge_shared_keys(host)
+            nodefiles.generate_node_files(host)
+            ssh.write_node_host_key(host, host.node)
+            ssh.merge_host_keys(host, create_link=True)
+            host.out.line("Restart corosync and cluster filesystem")
+            host.run(["systemctl", "restart", "corosync", "pve-cluster"], timeout=RESTART_SECONDS)
+        except (ClusterError, CfsError, CommandError) as e:
+            raise ClusterError(f"{_take_back(host)}\n{e}") from e
+
+
+def _links(host: Host, wanted: Mapping[int, Link]) -> dict[int, Link]:
+    if not wanted:
+        return {0: Link(host.local_ip())}
+    links, found = resolve_links(wanted, {"ip_version": NEW_CLUSTER_IP_VERSION}, host.lookup)
+    problems = reports.errors(found)
+    if problems:
+        raise ClusterError("\n".join(problems))
+    return links
+
+
+def _ensure_corosync_key(host: Host) -> None:
+    key = host.settings.corosync_authkey
+    if key.exists():
+        return
+    key.parent.mkdir(parents=True, exist_ok=True)
+    host.run([COROSYNC_KEYGEN, "-lk", str(key)], echo=True)
+    if not key.exists():
+        raise ClusterError(
+            f"no authentication key available: {COROSYNC_KEYGEN} reported success but '{key}' is missing"
+        )
+
+
+def _take_back(host: Host) -> str:
+    """Undo the configuration so that the node is as it was; says what could not be undone."""
+    text = "cluster creation failed; this node is not in a cluster"
+    try:
+        host.cfs.remove(conffile.CONF)
+        host.settings.corosync_conf.unlink(missing_ok=True)
+        host.run(["systemctl", "stop", "corosync"], timeout=RESTART_SECONDS)
+        host.run(["systemctl", "restart", "pve-cluster"], timeout=RESTART_SECONDS)
+    except (CfsError, CommandError, OSError) as e:
+        return (
+            f"{text}, but not everything could be undone ({e}). Before the next attempt stop corosync and"
+            f" pve-cluster, remove '{host.settings.corosync_conf}' and, with 'pmxcfs -l' running,"
+            f" '{host.settings.cluster_conf}', then start pve-cluster again"
+        )
+    return text
