@@ -11,6 +11,9 @@ from collections.abc import Sequence
 from dataclasses import dataclass
 from typing import NamedTuple
 
+from quorate.pmxcfs.sync import LostEntry
+from quorate.pmxcfs.wire import MessageType
+
 
 class Address(NamedTuple):
     """A member of a group: node id and process id, as Corosync gives them (core 5.1).
@@ -46,18 +49,6 @@ class Mode(enum.IntEnum):
     def outside(self) -> bool:
         """Whether the machine has left, or is leaving, the group."""
         return self >= 128
-
-
-class MessageType(enum.IntEnum):
-    """The ``type`` field of the base header (core 5.2)."""
-
-    NORMAL = 0
-    SYNC_START = 1
-    STATE = 2
-    UPDATE = 3
-    UPDATE_COMPLETE = 4
-    VERIFY_REQUEST = 5
-    VERIFY = 6
 
 
 class Level(enum.Enum):
@@ -144,19 +135,6 @@ class Committed:
     """
 
     adopted: object
-
-
-@dataclass(frozen=True, slots=True)
-class LostEntry:
-    """One entry of the own tree that the leader's tree lacks or has otherwise."""
-
-    path: bytes
-    inode: int
-    version: int
-    writer: int
-    mtime: int
-    directory: bool
-    data: bytes
 
 
 @dataclass(frozen=True, slots=True)

@@ -1,0 +1,120 @@
+"""The own messages of one machine, from submission to answer: held, sent, unresolved. No protocol here.
+
+Every queue is bounded and every request has a deadline (W2, W23).
+"""
+
+from __future__ import annotations
+
+from collections import deque
+from collections.abc import Iterator, Sequence
+from dataclasses import dataclass
+
+REQUEST_SECONDS = 30.0
+"""After this long a caller gets EBUSY, wherever its message is: programs can retry."""
+
+MAX_HELD = 4096
+"""Messages kept back while not synced: far more than FUSE queues in the seconds of a synchronisation."""
+
+MAX_HELD_BYTES = 64 << 20
+"""And their bytes: half of what the whole file system may hold."""
+
+MAX_IN_FLIGHT = 1024
+"""Own messages sent and not delivered yet; beyond it senders wait here, not in Corosync."""
+
+
+@dataclass(slots=True, eq=False)
+class Request:
+    """One own message. ``token`` None: nobody waits for it (any more)."""
+
+    subtype: int
+    payload: tuple[bytes, ...]
+    token: object | None
+    deadline: float
+    count: int = 0
+    time: int = 0
+    """The header's time, once sent."""
+
+    @property
+    def size(self) -> int:
+        return sum(map(len, self.payload))
+
+
+class Requests:
+    """Bookkeeping of own messages. Counts are given in the order of sending and survive rejoining."""
+
+    def __init__(self) -> None:
+        self.count = 0
+        self.held: deque[Request] = deque()
+        self.sent: dict[int, Request] = {}
+        self.unresolved: list[Request] = []
+        self._held_bytes = 0
+        self._deadlines: deque[Request] = deque()
+
+    def hold(
+        self, subtype: int, payload: Sequence[bytes], token: object | None, now: float
+    ) -> Request | None:
+        """Take a message in; None when the bounds are reached."""
+        request = Request(subtype, tuple(payload), token, now + REQUEST_SECONDS)
+        if len(self.held) >= MAX_HELD or self._held_bytes + request.size > MAX_HELD_BYTES:
+            return None
+        self.held.append(request)
+        self._held_bytes += request.size
+        if token is not None:
+            self._deadlines.append(request)
+        return request
+
+    @property
+    def sendable(self) -> bool:
+        """Whether a held message may go out as far as the bound on messages in flight is concerned."""
+        return bool(self.held) and len(self.sent) < MAX_IN_FLIGHT
+
+    def take(self) -> Request:
+        """The next held message."""
+        request = self.held.popleft()
+        self._held_bytes -= request.size
+        return request
+
+    def number(self, request: Request, time: int) -> None:
+        """Give it the next count: it is being sent now."""
+        self.count += 1
+        request.count = self.count
+        request.time = time
+        self.sent[request.count] = request
+
+    def delivered(self, count: int) -> Request | None:
+        """The own message with this count came back through the total order."""
+        return self.sent.pop(count, None)
+
+    def cut_off(self) -> None:
+        """Whatever is in flight may or may not be applied by the others (core 6.9 step 5, W5)."""
+        self.unresolved.extend(self.sent.values())
+        self.sent.clear()
+
+    def take_unresolved(self) -> list[Request]:
+        """All requests whose fate is unknown, oldest first."""
+        unresolved, self.unresolved = self.unresolved, []
+        return unresolved
+
+    def expire(self, now: float) -> Iterator[object]:
+        """Tokens whose time is over. What was sent stays tracked, what was held is dropped for good."""
+        while self._deadlines and (self._deadlines[0].token is None or self._deadlines[0].deadline <= now):
+            request = self._deadlines.popleft()
+            if request.token is None:
+                continue
+            token, request.token = request.token, None
+            if request.count == 0 and request in self.held:
+                self.held.remove(request)
+                self._held_bytes -= request.size
+            yield token
+
+    def abandon(self) -> Iterator[object]:
+        """Tokens of everything, which is forgotten."""
+        for request in (*self.unresolved, *self.sent.values(), *self.held):
+            if request.token is not None:
+                yield request.token
+                request.token = None
+        self.unresolved.clear()
+        self.sent.clear()
+        self.held.clear()
+        self._deadlines.clear()
+        self._held_bytes = 0
