@@ -1,0 +1,182 @@
+"""The steps of a join on this node (pvecm 3.5, steps 1 to 5), each with its undo."""
+
+from __future__ import annotations
+
+import functools
+import os
+from pathlib import Path
+from typing import Final
+
+from quorate.cfs import CfsError
+from quorate.cluster.backup import BackupError, backup_database
+from quorate.cluster.commands import CommandError
+from quorate.cluster.host import ClusterError, Host
+from quorate.cluster.undo import UndoList
+
+SERVICE_SECONDS: Final = 90.0
+QUORUM_SECONDS: Final = 120.0
+"""A member is quorate 2 to 5 s after its start; a large or loaded cluster takes longer, but not for ever."""
+SYNC_SECONDS: Final = 60.0
+POLL_SECONDS: Final = 1.0
+SYNC_POLL_SECONDS: Final = 0.1
+
+_ASIDE: Final = ".pre-join"
+_DATABASE_PARTS: Final = ("", "-wal", "-shm")
+
+
+def install(host: Host, authkey: bytes, conf: bytes, undo: UndoList) -> None:
+    """Swap this node's configuration for the cluster's, start the services, wait until it is in sync."""
+    # First on the list, so that it happens last: with the old files and the old database in place.
+    undo.add(
+        "start pve-cluster again",
+        lambda: _systemctl(host, "start", "pve-cluster"),
+        by_hand="run 'systemctl start pve-cluster'",
+    )
+    _install_corosync_files(host, authkey, conf, undo)
+    _stop_cluster_service(host)
+    saved = _set_database_aside(host, undo)
+    _start_services(host, undo)
+    _wait_for_quorum(host)
+    _wait_for_sync(host)
+    undo.commit()
+    _drop_database(host, saved)
+
+
+def _install_corosync_files(host: Host, authkey: bytes, conf: bytes, undo: UndoList) -> None:
+    settings = host.settings
+    settings.corosync_dir.mkdir(parents=True, exist_ok=True)
+    for path, content, mode in (
+        (settings.corosync_authkey, authkey, 0o400),
+        (settings.corosync_conf, conf, 0o644),
+    ):
+        before = path.read_bytes() if path.exists() else None
+        undo.add(
+            f"restore '{path}'",
+            functools.partial(_restore, path, before, mode),
+            by_hand=f"remove '{path}'",
+        )
+        _write(path, content, mode)
+
+
+def _stop_cluster_service(host: Host) -> None:
+    host.out.line("stopping pve-cluster service")
+    try:
+        _systemctl(host, "stop", "pve-cluster")
+    except CommandError as e:
+        raise ClusterError(f"can't stop pve-cluster service: {e}") from e
+
+
+def _set_database_aside(host: Host, undo: UndoList) -> bool:
+    """Back the database up and move it out of the way; whether the backup succeeded."""
+    saved = True
+    try:
+        backup_database(host)
+    except BackupError as e:
+        host.out.warning(f"failed to create backup of pre-join config database - {e}")
+        saved = False
+    database = host.settings.database
+    undo.add(
+        "restore the database",
+        lambda: _move_database(database, _ASIDE, ""),
+        by_hand=f"with pve-cluster stopped rename '{database}{_ASIDE}' to '{database}'",
+    )
+    _move_database(database, "", _ASIDE)
+    return saved
+
+
+def _start_services(host: Host, undo: UndoList) -> None:
+    undo.add(
+        "stop corosync and pve-cluster",
+        lambda: _systemctl(host, "stop", "corosync", "pve-cluster"),
+        by_hand="run 'systemctl stop corosync pve-cluster'",
+    )
+    try:
+        _systemctl(host, "start", "corosync", "pve-cluster")
+    except CommandError as e:
+        raise ClusterError(f"starting pve-cluster failed: {e}") from e
+
+
+def _wait_for_quorum(host: Host) -> None:
+    end = host.clock.monotonic() + QUORUM_SECONDS
+    waited = False
+    while not host.cfs.quorate():
+        if host.clock.monotonic() >= end:
+            host.out.line()
+            raise ClusterError(
+                f"no quorum within {QUORUM_SECONDS:g} s: corosync runs, but does not reach the other members."
+                f" Check that the link addresses are in the right networks and that UDP 5405 and up is not"
+                f" filtered ('journalctl -u corosync')"
+            )
+        if not waited:
+            host.out.part("waiting for quorum...")
+            waited = True
+        host.clock.sleep(POLL_SECONDS)
+    if waited:
+        host.out.line("OK")
+
+
+def _wait_for_sync(host: Host) -> None:
+    """The cluster made this node's directory when it let it in: once it is here, so is the rest."""
+    end = host.clock.monotonic() + SYNC_SECONDS
+    while not _in_sync(host):
+        if host.clock.monotonic() >= end:
+            raise ClusterError(
+                f"the cluster file system was not in sync within {SYNC_SECONDS:g} s although there is quorum"
+                f" ('journalctl -u pve-cluster')"
+            )
+        host.clock.sleep(SYNC_POLL_SECONDS)
+
+
+def _in_sync(host: Host) -> bool:
+    try:
+        return host.cfs.quorate() and (host.cfs.root / "nodes" / host.node).is_dir()
+    except (OSError, CfsError):
+        return False
+
+
+def _drop_database(host: Host, saved: bool) -> None:
+    """The old database has its backup; without one it stays under a name that says when."""
+    database = host.settings.database
+    if saved:
+        for part in _DATABASE_PARTS:
+            Path(f"{database}{_ASIDE}{part}").unlink(missing_ok=True)
+    else:
+        _move_database(database, _ASIDE, f".{int(host.clock.now())}.bak")
+
+
+def _move_database(database: Path, source: str, target: str) -> None:
+    """Rename the database with what SQLite keeps beside it; a database that is in the way is dropped.
+
+    The main file goes last, so that an interrupted move never leaves a database without its log.
+    """
+    if not Path(f"{database}{source}").exists():
+        return
+    for part in _DATABASE_PARTS:
+        Path(f"{database}{target}{part}").unlink(missing_ok=True)
+    for part in reversed(_DATABASE_PARTS):
+        old = Path(f"{database}{source}{part}")
+        if old.exists():
+            old.rename(f"{database}{target}{part}")
+
+
+def _restore(path: Path, before: bytes | None, mode: int) -> None:
+    if before is None:
+        path.unlink(missing_ok=True)
+    else:
+        _write(path, before, mode)
+
+
+def _write(path: Path, content: bytes, mode: int) -> None:
+    temporary = path.with_name(f"{path.name}.tmp.{os.getpid()}")
+    temporary.unlink(missing_ok=True)
+    fd = os.open(temporary, os.O_WRONLY | os.O_CREAT | os.O_EXCL, mode)
+    with os.fdopen(fd, "wb") as file:
+        os.fchmod(fd, mode)
+        file.write(content)
+        file.flush()
+        os.fsync(fd)
+    temporary.rename(path)
+
+
+def _systemctl(host: Host, verb: str, *units: str) -> None:
+    host.run(["systemctl", verb, *units], timeout=SERVICE_SECONDS)
