@@ -5,6 +5,7 @@ from __future__ import annotations
 import fcntl
 import itertools
 import os
+import shlex
 import subprocess
 import sys
 from collections.abc import Mapping, Sequence
@@ -233,6 +234,8 @@ class Node:
         """Give the caller's terminal to a program in the node; its exit status."""
         cgroup = self._command_cgroup()
         env = {"TERM": os.environ.get("TERM", "dumb")}
+        if sys.stdin.isatty():  # a terminal of the node's own: the caller's is not in its /dev
+            argv = ["script", "-q", "-e", "-c", shlex.join(argv), "/dev/null"]
         code = subprocess.run(self._entering(argv, cgroup, env), check=False).returncode
         _remove_if_empty(cgroup)
         return code

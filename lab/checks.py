@@ -1,0 +1,50 @@
+"""`./dev check` and `./dev test`: which tools run, in which order, and one summary at the end."""
+
+from __future__ import annotations
+
+import subprocess
+import time
+from collections.abc import Sequence
+
+from lab.setup import ROOT, VENV
+
+QUICK = (
+    ("lint", ("ruff", "check", "--quiet", ".")),
+    ("format", ("ruff", "format", "--check", "--quiet", ".")),
+    ("types", ("mypy",)),
+    ("unit and simulation", ("pytest", "-q", "-n", "2", "tests/unit", "tests/simulation")),
+)
+SLOW = (
+    ("on this machine", ("pytest", "-q", "tests/real")),
+    ("on several nodes", ("pytest", "-v", "tests/lab")),
+)
+
+
+def check() -> int:
+    """The quick part; the exit status."""
+    return _run_all(QUICK)
+
+
+def test(pytest_arguments: Sequence[str]) -> int:
+    """All tests, or pytest with these arguments alone; the exit status."""
+    if pytest_arguments:
+        return _run(("pytest", *pytest_arguments))
+    return _run_all((*QUICK, *SLOW))
+
+
+def _run_all(parts: Sequence[tuple[str, Sequence[str]]]) -> int:
+    """Run every part, also after a failure, so that one run tells everything."""
+    results = []
+    for title, argv in parts:
+        print(f"\n== {title}: {' '.join(argv)}", flush=True)
+        started = time.monotonic()
+        results.append((title, _run(argv), time.monotonic() - started))
+    print("\n== summary")
+    for title, code, took in results:
+        print(f"{'failed' if code else 'passed':8}{took:7.1f} s  {title}")
+    return 1 if any(code for _, code, _ in results) else 0
+
+
+def _run(argv: Sequence[str]) -> int:
+    program = str(VENV / "bin" / argv[0])
+    return subprocess.run([program, *argv[1:]], cwd=ROOT, check=False).returncode
