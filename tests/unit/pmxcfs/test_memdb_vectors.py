@@ -65,7 +65,8 @@ def database_rows(path: Path) -> list[dict[str, Any]]:
     try:
         connection.text_factory = bytes
         rows = connection.execute(
-            "SELECT inode, parent, version, writer, mtime, type, name, typeof(data), data FROM tree ORDER BY inode",
+            "SELECT inode, parent, version, writer, mtime, type, name, typeof(data), data FROM tree"
+            " ORDER BY inode",
         ).fetchall()
     finally:
         connection.close()
