@@ -266,4 +266,5 @@ class Operations:
             Opcode.SYNCFS: self.syncfs,
             Opcode.TMPFILE: self.tmpfile,
             Opcode.STATX: self.statx,
+            Opcode.COPY_FILE_RANGE_64: self.copy_file_range,
         }

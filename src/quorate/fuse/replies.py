@@ -185,7 +185,7 @@ def inval_inode(nodeid: int, offset: int = 0, length: int = 0) -> bytes:
 
 
 def inval_entry(parent: int, name: bytes, *, expire_only: bool = False) -> bytes:
-    """Forget a name (also a remembered absence) with the parent's attributes and listing."""
+    """Forget a name (also a remembered absence); see Session.notify_inval_entry for its limits."""
     flags = INVAL_ENTRY_EXPIRE_ONLY if expire_only else 0
     return notification(Notify.INVAL_ENTRY, NOTIFY_INVAL_ENTRY.pack(parent, len(name), flags), name, b"\0")
 

@@ -542,6 +542,7 @@ def _opaque(buffer: Buffer, end: int) -> Body:
 _OPEN: Final = _fixed(OpenIn._make, Struct("=II"))
 _RELEASE: Final = _fixed(ReleaseIn._make, Struct("=QIIQ"))
 _FSYNC: Final = _fixed(FsyncIn._make, Struct("=QI4x"))
+_COPY: Final = _fixed(CopyFileRangeIn._make, Struct("=QQQQQQQ"))
 _LOCK: Final = _fixed(LockIn._make, Struct("=QQQQIII4x"))
 
 _DECODERS: Final[dict[int, _Decoder]] = {
@@ -589,10 +590,11 @@ _DECODERS: Final[dict[int, _Decoder]] = {
     Opcode.READDIRPLUS: _read,
     Opcode.RENAME2: _rename2,
     Opcode.LSEEK: _fixed(LseekIn._make, Struct("=QQI4x")),
-    Opcode.COPY_FILE_RANGE: _fixed(CopyFileRangeIn._make, Struct("=QQQQQQQ")),
+    Opcode.COPY_FILE_RANGE: _COPY,
     Opcode.SETUPMAPPING: _opaque,
     Opcode.REMOVEMAPPING: _opaque,
     Opcode.SYNCFS: _opaque,
     Opcode.TMPFILE: _tmpfile,
     Opcode.STATX: _opaque,
+    Opcode.COPY_FILE_RANGE_64: _COPY,
 }

@@ -181,10 +181,11 @@ class Session:
             return request
         return None
 
-    def serve(self, operations: Operations, limit: int = 1) -> int:
+    def serve(self, operations: Operations, limit: int = 16) -> int:
         """Take and dispatch up to ``limit`` requests; how many there were. Never blocks. Raises SessionEnded.
 
-        With a level-triggered selector a limit of 1 costs the fewest system calls for one client.
+        Trying once more after an answer is cheaper than asking the selector; the limit leaves the other file
+        descriptors of the loop their turn.
         """
         if operations is not self._operations:
             self._operations = operations
@@ -245,11 +246,15 @@ class Session:
         self._notifier.inodes.put(replies.inval_inode(nodeid, offset, length))
 
     def notify_inval_attr(self, nodeid: int) -> None:
-        """Forget attributes only."""
+        """Forget attributes only (of a directory: not the listing)."""
         self._notifier.inodes.put(replies.inval_inode(nodeid, -1, 0))
 
     def notify_inval_entry(self, parent: int, name: bytes) -> None:
-        """Forget a name (or its remembered absence), and the parent's attributes and listing."""
+        """Forget a name, or its remembered absence.
+
+        Only when the kernel holds that name does this drop the parent's attributes and listing too: after a
+        change of a directory send notify_inval_inode(parent) as well.
+        """
         self._notifier.names.put(replies.inval_entry(parent, name))
 
     def notify_delete(self, parent: int, child: int, name: bytes) -> None:
