@@ -1,4 +1,4 @@
-"""Taking over another node's tree: identical index, what is lost, what must be refused (core 4.5, W8, W24)."""
+"""Taking over another node's tree: same index, what is lost, what is refused (core 4.5, W8, W24)."""
 
 from __future__ import annotations
 

@@ -162,6 +162,7 @@ def test_random_operations_keep_the_tree_sound(
         elif not (message.op is FsOp.RENAME and result == -ENOTEMPTY):
             assert tree.index() == before
         assert tree.root.version - version == (result >= 0)
+        assert max(entry.version for entry in tree.by_inode.values()) <= tree.root.version
         strategies.check_invariants(tree)
 
 

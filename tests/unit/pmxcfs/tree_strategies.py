@@ -84,7 +84,6 @@ def check_invariants(tree: Tree) -> None:
         entry = waiting.pop()
         seen += 1
         assert tree.by_inode[entry.inode] is entry
-        assert entry.version <= tree.root.version
         if entry.children is None:
             assert entry.data is None or len(entry.data) == entry.size
             assert entry.data != b""
