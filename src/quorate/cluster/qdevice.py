@@ -1,0 +1,55 @@
+"""The external vote: state of the local QDevice daemon (pvecm 5.5)."""
+
+from __future__ import annotations
+
+import re
+import socket
+import stat
+from typing import Final
+
+from quorate.cluster.host import ClusterError, Host
+
+SOCKET_SECONDS: Final = 10.0
+MAX_ANSWER: Final = 64 * 1024
+STATUS_KEYS: Final = frozenset(
+    {
+        "Algorithm",
+        "Echo reply",
+        "Last poll call",
+        "Model",
+        "QNetd host",
+        "State",
+        "Tie-breaker",
+    }
+)
+
+
+def daemon_status(host: Host) -> dict[str, str]:
+    """What the daemon says about itself; empty where none runs. Raises ClusterError."""
+    path = host.settings.at("/var/run/corosync-qdevice/corosync-qdevice.sock")
+    try:
+        if not stat.S_ISSOCK(path.stat().st_mode):
+            return {}
+    except OSError:
+        return {}
+    try:
+        with socket.socket(socket.AF_UNIX, socket.SOCK_STREAM) as connection:
+            connection.settimeout(SOCKET_SECONDS)
+            connection.connect(str(path))
+            connection.sendall(b"status verbose\n")
+            answer = bytearray()
+            while len(answer) < MAX_ANSWER and (data := connection.recv(4096)):
+                answer += data
+    except OSError as e:
+        raise ClusterError(f"unable to ask the QDevice daemon at '{path}' - {e.strerror or e}") from e
+    return parse_status(answer.decode("utf-8", "replace"))
+
+
+def parse_status(text: str) -> dict[str, str]:
+    """The known keys of the daemon's answer."""
+    found = {}
+    for line in text.splitlines():
+        match = re.match(r"(\S.*?)\s*:\s*(.*)$", line)
+        if match and match[1] in STATUS_KEYS:
+            found[match[1]] = match[2]
+    return found
