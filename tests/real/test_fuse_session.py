@@ -21,6 +21,8 @@ from tests.support.private_mounts import private_mounts
 from quorate.fuse import (
     InitOptions,
     MountError,
+    Negotiated,
+    NegotiationError,
     Opcode,
     ReplyRefusedError,
     Session,
@@ -31,6 +33,7 @@ from quorate.fuse import (
 from quorate.fuse import session as session_module
 from quorate.fuse.abi import ROOT_ID
 from quorate.fuse.mountpoint import mounts_at, unmount_lazily
+from quorate.fuse.requests import InitIn
 
 pytestmark = pytest.mark.real
 
@@ -131,6 +134,18 @@ def test_without_readdirplus(tmp_path: Path) -> None:
         counts = mount.call(lambda: dict(mount.fs.counts))
         assert Opcode.READDIRPLUS not in counts
         assert counts[Opcode.READDIR] > 0
+
+
+def test_a_failed_negotiation_leaves_no_mount(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    def refuse(init: InitIn, options: InitOptions) -> tuple[Negotiated, bytes]:
+        raise NegotiationError("too old")
+
+    monkeypatch.setattr(session_module, "negotiate", refuse)
+    path = tmp_path / "mnt"
+    path.mkdir()
+    with pytest.raises(NegotiationError, match="too old"):
+        Session.mount(path)
+    assert mounts_at(path) == []
 
 
 # What readers see after a change from outside
@@ -292,6 +307,35 @@ def test_a_notification_for_a_busy_directory_does_not_stop_the_service(mount: Mo
     assert not maker.is_alive()
     assert mount.session.notifications_done(WAIT)
     assert os.listdir(mount.path) == ["hold"]
+
+
+def test_a_notification_for_a_page_being_read_does_not_stop_the_service(mount: Mounted) -> None:
+    """As above with data: a READ keeps its page locked until we answer, and the invalidation waits for it."""
+    path = mount.path / "f"
+    path.write_bytes(b"old")
+    nodeid = mount.call(lambda: next(iter(mount.fs.root.children.values())).nodeid)  # type: ignore[union-attr]
+    mount.session.notify_inval_inode(nodeid)
+    assert mount.session.notifications_done(WAIT)
+    mount.fs.hold_reads = True
+    seen: list[bytes] = []
+    reader = threading.Thread(target=lambda: seen.append(path.read_bytes()))
+    reader.start()
+    mount.wait_for(lambda: bool(mount.fs.held))
+    changed(mount, b"f", b"new")
+    mount.call(lambda: mount.session.notify_inval_inode(nodeid))
+    assert not mount.session.notifications_done(0.2), "the page is locked"
+    assert os.statvfs(mount.path).f_blocks == 32768
+
+    def finish() -> None:
+        mount.fs.hold_reads = False
+        for request in mount.fs.held:
+            mount.session.reply(request.unique, b"old")
+
+    mount.call(finish)
+    reader.join(WAIT)
+    assert seen in ([b"old"], [b"new"]), "the read was under way during the change"
+    assert mount.session.notifications_done(WAIT)
+    assert path.read_bytes() == b"new", "what the read left in the cache went with the invalidation"
 
 
 # Interrupts

@@ -10,7 +10,6 @@ import os
 import stat
 import time
 from collections import Counter
-from collections.abc import Callable
 
 from quorate.fuse import Fattr, Fopen, Operations, Reply, Request, replies
 from quorate.fuse import requests as r
@@ -73,10 +72,10 @@ class MemoryFs(Operations):
         self.next_handle = 1
         self.counts: Counter[int] = Counter()
         self.held: list[Request] = []
-        """Requests on a name that begins with ``hold``: answered when the test says so."""
+        """mkdir of a name that begins with ``hold``, and reads while hold_reads: the test answers them."""
         self.interrupts: list[Request] = []
         self.answer_interrupts = False
-        self.on_hold: Callable[[Request], None] | None = None
+        self.hold_reads = False
 
     # Helpers
 
@@ -177,8 +176,6 @@ class MemoryFs(Operations):
     def mkdir(self, request: Request, body: r.MkdirIn) -> Reply:
         if body.name.startswith(b"hold") and request not in self.held:
             self.held.append(request)
-            if self.on_hold is not None:
-                self.on_hold(request)
             return None
         made = self._make(self.nodes[request.nodeid], body.name, stat.S_IFDIR | 0o755)
         return made if isinstance(made, int) else self._entry(made)
@@ -247,6 +244,9 @@ class MemoryFs(Operations):
 
     def read(self, request: Request, body: r.ReadIn) -> Reply:
         self.counts[request.opcode] += 1
+        if self.hold_reads and request not in self.held:
+            self.held.append(request)
+            return None
         return bytes(self.nodes[request.nodeid].data[body.offset : body.offset + body.size])
 
     def write(self, request: Request, body: r.WriteIn) -> Reply:
