@@ -118,8 +118,10 @@ class Store:
         costs nothing once there is room. Raises DatabaseError when too much is waiting.
         """
         with self._condition:
-            if self._connection is None or self._closing:
+            if self._worker is None or self._closing:
                 raise RuntimeError("the database is not open")
+            if not self._worker.is_alive():
+                raise DatabaseError([f"{self._path}: the writer thread has ended, see the log"])
             if len(self._waiting) >= MAX_WAITING:
                 raise DatabaseError([f"{self._path}: {MAX_WAITING} transactions wait for the disk"])
             for inode in batch.deletes:

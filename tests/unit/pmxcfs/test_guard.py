@@ -95,6 +95,9 @@ def test_the_total_size_is_limited(tree: Tree) -> None:
     assert guard.precheck_write(tree, b"new", 0, 1) == -ENOSPC
     tree.total_size = MAX_TOTAL_SIZE - 1
     assert guard.precheck_write(tree, b"f", 0, 8) == 0
+    tree.total_size = MAX_TOTAL_SIZE + 100  # filled by nodes that do not check
+    assert guard.precheck_write(tree, b"f", 0, 7) == 0
+    assert guard.precheck_truncate(tree, b"f", 3) == 0
 
 
 def test_the_number_of_entries_is_limited(tree: Tree) -> None:

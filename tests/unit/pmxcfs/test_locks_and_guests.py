@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import json
+from errno import EEXIST
 from pathlib import Path
 from typing import Any
 
@@ -99,6 +100,16 @@ def test_a_directory_called_like_a_guest_unregisters_it_as_in_the_original() -> 
     assert tree.delete(b"nodes/n2/lxc/100.conf", 1, 1, 1) == 0
     assert tree.guests.get(100) is None
     assert tree.create(b"nodes/n2/lxc/100.conf", 1, 1, 1) == 0
+
+
+def test_a_guest_cannot_take_the_id_of_another_by_rename() -> None:
+    tree = make_guest_tree()
+    tree.create(b"nodes/n1/qemu-server/100.conf", 1, 1, 1)
+    tree.create(b"nodes/n2/lxc/101.conf", 1, 1, 1)
+    before = tree.index()
+    assert tree.rename(b"nodes/n2/lxc/101.conf", b"nodes/n2/lxc/100.conf", 1, 1, 1) == -EEXIST
+    assert tree.index() == before
+    assert sorted(tree.guests.guests) == [100, 101]
 
 
 def test_a_rebuild_without_nodes_leaves_the_list_alone() -> None:

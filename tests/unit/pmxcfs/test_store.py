@@ -215,6 +215,22 @@ def test_too_many_waiting_transactions_are_refused(opened: Opened, monkeypatch: 
         store.submit(RowBatch((), (ROOT,)), Outcome())
 
 
+@pytest.mark.filterwarnings("ignore::pytest.PytestUnhandledThreadExceptionWarning")
+def test_a_dead_worker_is_noticed(path: Path) -> None:
+    store = Store(path, durable=False)
+    store.open()
+
+    def done(error: Exception | None) -> None:
+        raise ValueError("a fault of the caller")
+
+    store.submit(RowBatch((), (ROOT,)), done)
+    assert store._worker is not None
+    store._worker.join(WAIT)
+    with pytest.raises(DatabaseError, match="writer"):
+        store.submit(RowBatch((), (ROOT,)), done)
+    store.close()
+
+
 def test_durability_can_change_while_open(path: Path, opened: Opened) -> None:
     store, _ = opened(durable=True)
     assert write(store, ROOT) is None
