@@ -104,3 +104,8 @@ class Settings:
     @property
     def task_dir(self) -> Path:
         return self.at("/var/log/pve/tasks")
+
+    @property
+    def proxy_log_dir(self) -> Path:
+        """The HTTPS front's access log (0700 www-data)."""
+        return self.at("/var/log/pveproxy")

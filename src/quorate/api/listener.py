@@ -1,0 +1,191 @@
+"""Connections of the HTTPS front: TLS, limits, idle ones closed, plain HTTP redirected (pvecm 6.1)."""
+
+from __future__ import annotations
+
+import asyncio
+import contextlib
+import logging
+import re
+import socket
+import ssl
+import time
+from collections import Counter
+from collections.abc import Coroutine
+from typing import Final
+
+from quorate.api.server import HttpServer
+
+_log = logging.getLogger(__name__)
+
+MAX_CONNECTIONS: Final = 500
+MAX_PER_CLIENT: Final = 100
+HANDSHAKE_SECONDS: Final = 10.0
+FIRST_BYTE_SECONDS: Final = 10.0
+HEADER_SECONDS: Final = 15.0
+"""A connection that has asked nothing complete for so long is cut: slow senders hold no places."""
+SWEEP_SECONDS: Final = 1.0
+BACKLOG: Final = 128
+_TLS_HANDSHAKE = b"\x16"
+_MAX_PLAIN = 8192
+
+_REQUEST = re.compile(rb"([A-Z]+) (/[^\s\x00-\x1f]*) HTTP/1\.[01]\r?\n")
+_HOST = re.compile(rb"\r?\nhost:[ \t]*([A-Za-z0-9.:_\[\]-]+)[ \t]*\r?\n", re.IGNORECASE)
+
+
+def open_socket(port: int, host: str | None = None) -> socket.socket:
+    """A listening socket on all addresses: dual stack, or IPv4 where there is no IPv6. Raises OSError."""
+    if host is not None:
+        family = socket.AF_INET6 if ":" in host else socket.AF_INET
+        return _bind(family, host, port)
+    try:
+        return _bind(socket.AF_INET6, "::", port)
+    except OSError as err:
+        _log.info("no IPv6 (%s), listening on IPv4 only", err.strerror)
+        return _bind(socket.AF_INET, "0.0.0.0", port)
+
+
+def redirect(head: bytes) -> bytes:
+    """The answer to plain HTTP on the TLS port; nothing for what is no HTTP."""
+    request, host = _REQUEST.match(head), _HOST.search(head)
+    if request is None or host is None:
+        return b""
+    status = b"301 Moved Permanently" if request[1] in (b"GET", b"HEAD") else b"308 Permanent Redirect"
+    location = b"https://" + host[1] + request[2]
+    return b"HTTP/1.1 %s\r\nLocation: %s\r\nContent-Length: 0\r\nConnection: close\r\n\r\n" % (
+        status,
+        location,
+    )
+
+
+class Listener:
+    """Accepts on one socket until closed. ``context`` may get a new certificate at any time."""
+
+    def __init__(self, listening: socket.socket, server: HttpServer, context: ssl.SSLContext) -> None:
+        self._socket = listening
+        self._server = server
+        self._context = context
+        self._clients: Counter[str] = Counter()
+        self._transports: dict[object, tuple[asyncio.BaseTransport, str]] = {}
+        self._tasks: set[asyncio.Task[None]] = set()
+
+    async def run(self) -> None:
+        """Accept for ever; ends by cancellation."""
+        self._start(self._sweep())
+        loop = asyncio.get_running_loop()
+        try:
+            while True:
+                try:
+                    connection, address = await loop.sock_accept(self._socket)
+                except OSError as err:
+                    # Out of descriptors, or the client went away: the next one may have more luck.
+                    _log.warning("accept failed: %s", err.strerror)
+                    await asyncio.sleep(SWEEP_SECONDS)
+                    continue
+                client = client_address(address[0])
+                if sum(self._clients.values()) >= MAX_CONNECTIONS or self._clients[client] >= MAX_PER_CLIENT:
+                    connection.close()
+                    continue
+                self._clients[client] += 1
+                self._start(self._connect(connection, client))
+        finally:
+            self._socket.close()
+            for task in list(self._tasks):
+                task.cancel()
+
+    def _start(self, coroutine: Coroutine[None, None, None]) -> None:
+        task = asyncio.get_running_loop().create_task(coroutine)
+        self._tasks.add(task)
+        task.add_done_callback(self._tasks.discard)
+
+    async def _connect(self, connection: socket.socket, client: str) -> None:
+        try:
+            protocol = await self._take(connection, client)
+        except (OSError, TimeoutError) as err:  # SSLError is an OSError
+            _log.debug("connection of %s failed: %s", client, err)
+            protocol = None
+            connection.close()
+        if protocol is None:
+            self._leave(client)
+
+    async def _take(self, connection: socket.socket, client: str) -> object | None:
+        loop = asyncio.get_running_loop()
+        connection.setblocking(False)
+        async with asyncio.timeout(FIRST_BYTE_SECONDS):
+            first = await _peek(connection)
+        if first != _TLS_HANDSHAKE:
+            await _answer_plain(connection)
+            return None
+        transport, protocol = await loop.connect_accepted_socket(
+            self._server.factory,
+            connection,
+            ssl=self._context,
+            ssl_handshake_timeout=HANDSHAKE_SECONDS,
+            ssl_shutdown_timeout=SWEEP_SECONDS,
+        )
+        self._server.state(protocol)
+        self._transports[protocol] = (transport, client)
+        return protocol
+
+    async def _sweep(self) -> None:
+        while True:
+            await asyncio.sleep(SWEEP_SECONDS)
+            now = time.monotonic()
+            alive = self._server.open_connections()
+            for protocol, (transport, client) in list(self._transports.items()):
+                state = self._server.state(protocol)
+                if protocol not in alive:
+                    del self._transports[protocol]
+                    self._server.forget(protocol)
+                    self._leave(client)
+                elif not state.busy and now - state.since > HEADER_SECONDS:
+                    assert isinstance(transport, asyncio.Transport)
+                    transport.abort()
+
+    def _leave(self, client: str) -> None:
+        self._clients[client] -= 1
+        if self._clients[client] <= 0:
+            del self._clients[client]
+
+
+def client_address(text: str) -> str:
+    """An address as people write it: IPv4 clients of a dual-stack socket without the mapping prefix."""
+    return text.removeprefix("::ffff:").partition("%")[0]
+
+
+async def _peek(connection: socket.socket) -> bytes:
+    loop = asyncio.get_running_loop()
+    readable: asyncio.Future[None] = loop.create_future()
+    loop.add_reader(connection, lambda: None if readable.done() else readable.set_result(None))
+    try:
+        await readable
+    finally:
+        loop.remove_reader(connection)
+    return connection.recv(1, socket.MSG_PEEK)
+
+
+async def _answer_plain(connection: socket.socket) -> None:
+    loop = asyncio.get_running_loop()
+    head = b""
+    with connection, contextlib.suppress(TimeoutError):
+        async with asyncio.timeout(FIRST_BYTE_SECONDS):
+            while len(head) < _MAX_PLAIN and b"\r\n\r\n" not in head and b"\n\n" not in head:
+                data = await loop.sock_recv(connection, _MAX_PLAIN)
+                if not data:
+                    return
+                head += data
+            await loop.sock_sendall(connection, redirect(head))
+
+
+def _bind(family: socket.AddressFamily, host: str, port: int) -> socket.socket:
+    listening = socket.socket(family, socket.SOCK_STREAM)
+    try:
+        listening.setsockopt(socket.SOL_SOCKET, socket.SO_REUSEADDR, 1)
+        if family == socket.AF_INET6:
+            listening.setsockopt(socket.IPPROTO_IPV6, socket.IPV6_V6ONLY, 0)
+        listening.bind((host, port))
+        listening.listen(BACKLOG)
+        listening.setblocking(False)
+    except OSError:
+        listening.close()
+        raise
+    return listening

@@ -1,0 +1,23 @@
+"""All operations of the API, from the subtrees' declarations."""
+
+from __future__ import annotations
+
+from quorate.api import access, cluster, cluster_config, nodes, root, tasks
+from quorate.api.router import Router
+from quorate.schema import Operation
+
+
+def all_operations() -> list[Operation]:
+    declared = [
+        *root.OPERATIONS,
+        *access.OPERATIONS,
+        *cluster.OPERATIONS,
+        *cluster_config.OPERATIONS,
+        *nodes.OPERATIONS,
+        *tasks.OPERATIONS,
+    ]
+    return [*declared, *root.index_operations(declared)]
+
+
+def make_router() -> Router:
+    return Router(all_operations())

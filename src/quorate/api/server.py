@@ -1,0 +1,178 @@
+"""HTTP for both halves of the API: requests within limits, answers with their reason (pvecm 6.1).
+
+On aiohttp's low-level server. What is answered is the business of `front` and `privileged`; which connections
+come in is `listener`.
+"""
+
+from __future__ import annotations
+
+import asyncio
+import gzip
+import logging
+import time
+from collections.abc import Awaitable, Callable
+from email.utils import formatdate
+from typing import Final, NamedTuple
+
+from aiohttp import web
+
+from quorate.api.protocol import (
+    MAX_BODY,
+    MAX_HEADER_BYTES,
+    SERVER,
+    Answer,
+    Refusal,
+    Request,
+    check_protocol,
+)
+
+_log = logging.getLogger(__name__)
+
+KEEP_ALIVE_SECONDS: Final = 5.0
+KEEP_ALIVE_REQUESTS: Final = 100
+BODY_SECONDS: Final = 30.0
+LINGER_SECONDS: Final = 1.0
+COMPRESS_FROM: Final = 1024
+FAILURE_SECONDS: Final = 3.0
+"""A refused login or ticket is answered no sooner after the request began: slows down guessing."""
+
+_SECURITY_HEADERS = {
+    "X-Content-Type-Options": "nosniff",
+    "X-Frame-Options": "SAMEORIGIN",
+    "Referrer-Policy": "same-origin",
+    "Content-Security-Policy": (
+        "default-src 'self'; frame-ancestors 'self'; object-src 'none'; base-uri 'self'"
+    ),
+}
+
+
+class Outcome(NamedTuple):
+    """The answer, and who asked (for the access log; empty when nobody proved it)."""
+
+    answer: Answer
+    user: str = ""
+
+
+Handle = Callable[[Request], Awaitable[Outcome]]
+Record = Callable[[str, str, str, int, int], None]
+"""Access log: client, user, request line, status, length."""
+ClientOf = Callable[[web.BaseRequest], str]
+
+
+class ConnectionState:
+    """What is known of one connection: when something last ended on it, and what is going on."""
+
+    __slots__ = ("busy", "requests", "since")
+
+    def __init__(self, now: float) -> None:
+        self.since = now
+        self.busy = 0
+        self.requests = 0
+
+
+class HttpServer:
+    """Makes protocol handlers for connections; ``handle`` answers, ``record`` writes the access log."""
+
+    def __init__(self, handle: Handle, client_of: ClientOf, record: Record | None = None) -> None:
+        self._handle = handle
+        self._client_of = client_of
+        self._record = record
+        self._states: dict[object, ConnectionState] = {}
+        self.factory = web.Server(
+            self._on_request,
+            keepalive_timeout=KEEP_ALIVE_SECONDS,
+            lingering_time=LINGER_SECONDS,
+            access_log=None,
+            max_line_size=MAX_HEADER_BYTES,
+            max_field_size=MAX_HEADER_BYTES,
+            auto_decompress=False,
+        )
+
+    def state(self, protocol: object) -> ConnectionState:
+        """The state of a connection, new when it is seen for the first time."""
+        found = self._states.get(protocol)
+        if found is None:
+            found = self._states[protocol] = ConnectionState(time.monotonic())
+        return found
+
+    def forget(self, protocol: object) -> None:
+        self._states.pop(protocol, None)
+
+    def open_connections(self) -> set[object]:
+        return set(self.factory.connections)
+
+    async def close(self, seconds: float) -> None:
+        """Let running requests end for so long, then cut them."""
+        await self.factory.shutdown(seconds)
+
+    async def _on_request(self, request: web.BaseRequest) -> web.StreamResponse:
+        started = time.monotonic()
+        state = self.state(request.protocol)
+        state.busy += 1
+        state.requests += 1
+        client = self._client_of(request)
+        try:
+            outcome = await self._outcome(request, client)
+            if outcome.answer.status == 401:
+                await asyncio.sleep(max(0.0, started + FAILURE_SECONDS - time.monotonic()))
+        finally:
+            state.busy -= 1
+            state.since = time.monotonic()
+        response = self._response(request, outcome.answer)
+        if outcome.answer.status >= 400 or state.requests >= KEEP_ALIVE_REQUESTS:
+            response.force_close()
+        if self._record is not None:
+            version = f"HTTP/{request.version.major}.{request.version.minor}"
+            line = f"{request.method} {request.raw_path} {version}"
+            length = response.content_length or 0
+            self._record(client, outcome.user, line, outcome.answer.status, length)
+        return response
+
+    async def _outcome(self, request: web.BaseRequest, client: str) -> Outcome:
+        try:
+            if request.version.major != 1:
+                raise Refusal(506, "http protocol version not supported")
+            headers = {key.lower(): value for key, value in request.headers.items()}
+            lines = request.raw_headers
+            size = sum(len(name) + len(value) + 4 for name, value in lines)
+            check_protocol(request.method, headers, len(lines), size)
+            body = await _read_body(request, headers)
+        except Refusal as refusal:
+            return Outcome(refusal.answer())
+        return await self._handle(Request(request.method, request.raw_path, headers, body, client))
+
+    def _response(self, request: web.BaseRequest, answer: Answer) -> web.Response:
+        now = formatdate(usegmt=True)
+        headers = {
+            **_SECURITY_HEADERS,
+            "Cache-Control": "max-age=0",
+            "Pragma": "no-cache",
+            "Date": now,
+            "Expires": now,
+            "Server": SERVER,
+            "Content-Type": answer.content_type,
+            **answer.headers,
+        }
+        body = answer.body
+        if len(body) > COMPRESS_FROM and "gzip" in request.headers.get("Accept-Encoding", "").lower():
+            body = gzip.compress(body, 1)
+            headers["Content-Encoding"] = "gzip"
+            headers["Vary"] = "Accept-Encoding"
+        return web.Response(status=answer.status, reason=answer.reason, body=body, headers=headers)
+
+
+async def _read_body(request: web.BaseRequest, headers: dict[str, str]) -> bytes:
+    if not request.body_exists:
+        return b""
+    if headers.get("expect", "").lower() == "100-continue" and request.transport is not None:
+        request.transport.write(b"HTTP/1.1 100 Continue\r\n\r\n")
+    try:
+        async with asyncio.timeout(BODY_SECONDS):
+            body = await request.content.read(MAX_BODY + 1)
+            while not request.content.at_eof() and len(body) <= MAX_BODY:
+                body += await request.content.read(MAX_BODY + 1 - len(body))
+    except TimeoutError as err:
+        raise Refusal(500, f"the body did not arrive within {BODY_SECONDS:.0f} s") from err
+    if len(body) > MAX_BODY:
+        raise Refusal(501, "for data too large")
+    return body
