@@ -85,9 +85,7 @@ def main(arguments: Sequence[str], settings: Settings) -> int:
         return 0
     from quorate.pmxcfs import daemon  # late: the help needs neither Corosync nor the kernel
 
-    return daemon.run(
-        settings, local=options.local, foreground=options.foreground, debug=options.debug
-    )
+    return daemon.run(settings, local=options.local, foreground=options.foreground, debug=options.debug)
 
 
 def entry() -> NoReturn:

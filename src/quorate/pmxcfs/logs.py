@@ -19,8 +19,14 @@ SYSLOG_SOCKET: Final = Path("/dev/log")
 MAX_LINE: Final = 8192
 """Bytes of one syslog datagram that we use; longer lines are cut."""
 
-ROOT: Final = "quorate.pmxcfs.log"
-"""Name of the logger above all domains."""
+TOP: Final = "quorate"
+"""Name of the logger that the handlers hang on: everything the package says."""
+
+DOMAINS: Final = "quorate.log"
+"""Name of the logger above the domains."""
+
+_BY_MODULE: Final = {"quorate.pmxcfs.store": "database", "quorate.fuse": "main"}
+"""Domains of rooms that log under their own module's name."""
 
 _PRIORITIES: Final = (
     (logging.CRITICAL, 2),
@@ -34,16 +40,16 @@ _PRIORITIES: Final = (
 
 def domain(name: str) -> logging.Logger:
     """The logger of one domain: ``main``, ``database``, ``dcdb``, ``status``, ``quorum``, ..."""
-    return logging.getLogger(f"{ROOT}.{name}")
+    return logging.getLogger(f"{DOMAINS}.{name}")
 
 
 def set_debug(on: bool) -> None:
     """Turn debug lines of all domains on or off."""
-    logging.getLogger(ROOT).setLevel(logging.DEBUG if on else logging.INFO)
+    logging.getLogger(TOP).setLevel(logging.DEBUG if on else logging.INFO)
 
 
 def debug_enabled() -> bool:
-    return logging.getLogger(ROOT).isEnabledFor(logging.DEBUG)
+    return logging.getLogger(TOP).isEnabledFor(logging.DEBUG)
 
 
 class DomainFormatter(logging.Formatter):
@@ -51,8 +57,17 @@ class DomainFormatter(logging.Formatter):
 
     def format(self, record: logging.LogRecord) -> str:
         text = super().format(record)
-        name = record.name.removeprefix(ROOT).lstrip(".") or "main"
-        return f"[{name}] " + " | ".join(part for part in text.splitlines() if part.strip())
+        line = " | ".join(part for part in text.splitlines() if part.strip())
+        return line if line.startswith("[") else f"[{_domain_of(record.name)}] {line}"
+
+
+def _domain_of(name: str) -> str:
+    if name.startswith(DOMAINS + "."):
+        return name[len(DOMAINS) + 1 :]
+    for module, found in _BY_MODULE.items():
+        if name == module or name.startswith(module + "."):
+            return found
+    return "main"
 
 
 class SyslogHandler(logging.Handler):
@@ -97,13 +112,13 @@ class SyslogHandler(logging.Handler):
 
 
 class _StderrHandler(logging.StreamHandler):  # type: ignore[type-arg]
-    def handleError(self, record: logging.LogRecord) -> None:
+    def handleError(self, record: logging.LogRecord) -> None:  # noqa: N802 - the base class's name
         """A closed terminal is no reason to stop."""
 
 
 def set_up(*, debug: bool) -> None:
     """Log to syslog and to standard error. To be called once, first of all."""
-    root = logging.getLogger(ROOT)
+    root = logging.getLogger(TOP)
     root.propagate = False
     for handler in list(root.handlers):
         root.removeHandler(handler)
@@ -116,7 +131,7 @@ def set_up(*, debug: bool) -> None:
 
 def stop_stderr() -> None:
     """From now on syslog only (the daemon has detached)."""
-    root = logging.getLogger(ROOT)
+    root = logging.getLogger(TOP)
     for handler in list(root.handlers):
         if isinstance(handler, _StderrHandler):
             with contextlib.suppress(OSError):

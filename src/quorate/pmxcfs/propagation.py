@@ -13,14 +13,14 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import Final
 
+from quorate.pmxcfs.paths import config_version
+
 RELOAD_DELAY: Final = 1.0
 """Seconds between writing the file and asking Corosync to reload: the other nodes write theirs meanwhile."""
 
 RELOAD_COMMAND: Final = ("corosync-cfgtool", "-R")
 RELOAD_TIMEOUT: Final = 30.0
 
-_VERSION: Final = re.compile(r"config_version\s*:\s*([0-9]+)", re.ASCII)
-_MAX_VERSION: Final = 2**64 - 1
 _SECTION: Final = re.compile(r"[^\s{}:#]+\s*\{\s*")
 _OPTION: Final = re.compile(r"[^\s{}:]+\s*:.*")
 
@@ -33,15 +33,6 @@ class Decision:
     reload: bool = False
     """Whether a reload makes sense: there was an older configuration that Corosync may be running with."""
     problem: str | None = None
-
-
-def config_version(text: bytes) -> int:
-    """First ``config_version`` found anywhere in the text, 0 if there is none or it is not UTF-8."""
-    try:
-        match = _VERSION.search(text.decode("utf-8"))
-    except UnicodeDecodeError:
-        return 0
-    return min(int(match[1]), _MAX_VERSION) if match else 0
 
 
 def syntax_fault(text: bytes) -> str | None:

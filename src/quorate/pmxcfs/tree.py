@@ -170,6 +170,11 @@ class Tree:
             data,
         )
 
+    @property
+    def has_changes(self) -> bool:
+        """Whether ``take_changes`` would return anything."""
+        return bool(self._changes)
+
     def take_changes(self) -> list[Change]:
         """All changes since the last call, oldest first."""
         changes = self._changes

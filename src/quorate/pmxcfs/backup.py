@@ -1,0 +1,65 @@
+"""What this node loses by taking over another node's state goes into the backup directory first (W24)."""
+
+from __future__ import annotations
+
+import io
+import os
+import tarfile
+from collections.abc import Iterable
+from pathlib import Path
+from typing import Final
+
+from quorate.pmxcfs.effects import LostEntries
+from quorate.pmxcfs.sync import LostEntry
+
+PREFIX: Final = "replaced-"
+KEEP: Final = 10
+"""Archives kept, as many as the join tool keeps of its dumps (core 3.9)."""
+
+
+def save_lost(directory: Path, lost: Iterable[LostEntry], now: int) -> Path:
+    """Write one private archive; returns its path. Raises OSError."""
+    directory.mkdir(mode=0o700, parents=True, exist_ok=True)
+    path = directory / f"{PREFIX}{now}.tar.gz"
+    number = 0
+    while True:
+        try:
+            fd = os.open(path, os.O_WRONLY | os.O_CREAT | os.O_EXCL | os.O_CLOEXEC, 0o600)
+            break
+        except FileExistsError:
+            number += 1
+            path = directory / f"{PREFIX}{now}-{number}.tar.gz"
+    with os.fdopen(fd, "wb") as file:
+        with tarfile.open(fileobj=file, mode="w:gz", compresslevel=1) as archive:
+            for entry in lost:
+                archive.addfile(_header(entry), io.BytesIO(entry.data or b""))
+        file.flush()
+        os.fsync(fd)
+    _prune(directory)
+    return path
+
+
+def summary(effect: LostEntries) -> str:
+    """What is lost, in a few words."""
+    paths = [os.fsdecode(entry.path) for entry in effect.entries[:5]]
+    more = len(effect.entries) - len(paths)
+    return ", ".join(paths) + (f" and {more} more" if more > 0 else "")
+
+
+def _header(entry: LostEntry) -> tarfile.TarInfo:
+    header = tarfile.TarInfo(os.fsdecode(entry.path))
+    header.mtime = entry.mtime
+    header.mode = 0o600
+    if entry.data is None:
+        header.type = tarfile.DIRTYPE
+        header.mode = 0o700
+    else:
+        header.size = len(entry.data)
+    header.pax_headers = {"QUORATE.version": str(entry.version), "QUORATE.writer": str(entry.writer)}
+    return header
+
+
+def _prune(directory: Path) -> None:
+    archives = sorted(directory.glob(f"{PREFIX}*.tar.gz"), key=lambda path: path.stat().st_mtime_ns)
+    for path in archives[:-KEEP]:
+        path.unlink(missing_ok=True)

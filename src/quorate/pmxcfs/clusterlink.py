@@ -1,0 +1,49 @@
+"""The mount's operations in a cluster: sent through the configuration database's group (core 7)."""
+
+from __future__ import annotations
+
+import errno
+from collections.abc import Callable
+from typing import Protocol
+
+from quorate.pmxcfs.paths import is_lock_path
+from quorate.pmxcfs.submit import Done
+from quorate.pmxcfs.tree import Tree
+from quorate.pmxcfs.wire import FsMessage, FsOp, Unlock
+
+
+class Sender(Protocol):
+    """What is needed of ``group.Group``."""
+
+    def submit(self, subtype: int, payload: tuple[bytes, ...], token: object | None) -> None: ...
+
+
+class ClusterSubmitter:
+    """Nothing is acknowledged before it was delivered in total order."""
+
+    def __init__(self, tree: Callable[[], Tree], quorate: Callable[[], bool], sender: Sender) -> None:
+        self._tree = tree
+        self._quorate = quorate
+        self._sender = sender
+
+    @property
+    def writable(self) -> bool:
+        return self._quorate() and not self._tree().error
+
+    def refusal(self) -> int:
+        if not self._quorate():
+            return errno.EACCES
+        return errno.EIO if self._tree().error else 0
+
+    def submit(self, message: FsMessage, done: Done) -> None:
+        self._sender.submit(message.op, message.parts(), done)
+
+    def unlock(self, path: bytes, done: Done) -> bool:
+        entry = self._tree().lookup(path)
+        if entry is not None and is_lock_path(path) and self._quorate():
+            request = Unlock(FsOp.UNLOCK_REQUEST, entry.lock_checksum(), path)
+            self._sender.submit(FsOp.UNLOCK_REQUEST, request.parts(), None)
+        return False
+
+    def when_safe(self, then: Done) -> None:
+        then(0)

@@ -1,0 +1,426 @@
+"""The mount's operations on content: open, create, read, write, flush. Content is kept until it is flushed.
+
+One CREATE and one WRITE message per file, however many calls made it (W1). Other handles of this node see the
+content at once; other nodes when it was flushed, at the latest ``MAX_AGE`` after it was written.
+"""
+
+from __future__ import annotations
+
+import errno
+import os
+from typing import Final
+
+from quorate.fuse import requests as r
+from quorate.fuse.abi import Fopen
+from quorate.fuse.operations import Reply
+from quorate.fuse.replies import create_out, open_out, write_out
+from quorate.pmxcfs import guard
+from quorate.pmxcfs.entry import ChangeOp, Entry
+from quorate.pmxcfs.mountbase import MountBase, Target
+from quorate.pmxcfs.nodes import Node
+from quorate.pmxcfs.paths import CLUSTER_CONFIG, guest_config
+from quorate.pmxcfs.pending import MAX_FILE_SIZE, Pending, acceptable
+from quorate.pmxcfs.tree import MAX_TOTAL_SIZE
+from quorate.pmxcfs.virtual import VirtualEntry, write_debug
+from quorate.pmxcfs.wire import FsMessage, FsOp
+
+MAX_AGE: Final = 1.0
+"""Seconds for which content of a file that stays open is kept back."""
+
+MAX_UNSENT: Final = 64
+"""Files with content that was not sent; beyond it the oldest is sent. Bounds the memory to 64 MiB."""
+
+WRITES: Final = os.O_WRONLY | os.O_RDWR
+
+
+class Handle:
+    """One open file. ``text`` is what a generated file said when it was opened."""
+
+    __slots__ = ("direct", "flags", "target", "text")
+
+    def __init__(self, target: Target, flags: int, *, direct: bool, text: bytes = b"") -> None:
+        self.target = target
+        self.flags = flags
+        self.direct = direct
+        self.text = text
+
+    @property
+    def writes(self) -> bool:
+        return bool(self.flags & WRITES)
+
+    @property
+    def at_once(self) -> bool:
+        return bool(self.flags & (os.O_SYNC | os.O_DSYNC))
+
+
+class Files(MountBase):
+    """See MountBase for the state shared with the other parts."""
+
+    _handles: dict[int, Handle]
+    _next_handle = 1
+    _unsent: dict[Node, float]
+
+    # Opening
+
+    def open(self, request: r.Request, body: r.OpenIn) -> Reply:
+        target = self.target(request.nodeid)
+        if target is None:
+            return errno.ENOENT
+        if isinstance(target, VirtualEntry):
+            return self._open_virtual(target, body.flags)
+        if target.is_directory:
+            return errno.EACCES if target is self.nodes.root else errno.EISDIR
+        if target.entry is None and target.ghost is None and not target.creating:
+            return errno.ENOENT
+        if body.flags & os.O_TRUNC:
+            refused = self.truncate(target, 0)
+            if refused:
+                return refused
+        handle, how = self._open_node(target, body.flags)
+        return open_out(handle, how)
+
+    def create(self, request: r.Request, body: r.CreateIn) -> Reply:
+        parent = self.nodes.by_nodeid.get(request.nodeid)
+        if parent is None or parent.entry is None:
+            return errno.ENOENT
+        found = self.child(parent, body.name)
+        if found is not None:
+            return self._open_existing(found, body.flags)
+        refused = self.submitter.refusal()
+        if refused:
+            return refused
+        path = self.path_in(parent, body.name)
+        assert path is not None
+        fault = guard.precheck_create(self.tree, path)
+        if fault:
+            return -fault
+        guest = guest_config(path)
+        if guest is not None and self.tree.guests.taken_elsewhere(guest):
+            return errno.EEXIST
+        if body.flags & os.O_EXCL or guest is not None or path == CLUSTER_CONFIG:
+            self._create_and_wait(request, body, path)
+            return None
+        node = self.nodes.provisional(parent, body.name)
+        node.truncates = bool(body.flags & os.O_TRUNC)
+        node.sent = 1
+        self._discard_negative(parent, body.name)
+        handle, how = self._open_node(node, body.flags)
+        self.submitter.submit(FsMessage(FsOp.CREATE, path), lambda result: self._created(node, path, result))
+        if node.entry is None and not node.creating:  # refused at once
+            self._close_handle(handle)
+            return node.error or errno.EIO
+        return create_out(self.entry_reply(node), handle, how)
+
+    def mknod_regular(self, request: r.Request, parent: Node, name: bytes) -> Reply:
+        """mknod of a regular file works as create (core 1.11)."""
+        path = self.path_in(parent, name)
+        if path is None:
+            return errno.ENOENT
+        fault = guard.precheck_create(self.tree, path)
+        if fault:
+            return -fault
+
+        def then() -> Reply:
+            entry = self.file_at(path)
+            if entry is None:
+                return errno.ENOENT
+            self.acknowledge(ChangeOp.CREATE, entry.inode)
+            self._discard_negative(parent, name)
+            return self.entry_reply(self.nodes.for_entry(entry))
+
+        self.send(FsMessage(FsOp.CREATE, path), request, then)
+        return None
+
+    # Content
+
+    def read(self, request: r.Request, body: r.ReadIn) -> Reply:
+        handle = self._handles.get(body.fh)
+        if handle is None:
+            return errno.EBADF
+        target = handle.target
+        end = body.offset + body.size
+        if isinstance(target, VirtualEntry):
+            return handle.text[body.offset : end]
+        if target.dirty or target.entry is None:
+            return target.content()[body.offset : end]
+        return target.entry.read(body.offset, body.size)
+
+    def write(self, request: r.Request, body: r.WriteIn) -> Reply:
+        handle = self._handles.get(body.fh)
+        if handle is None:
+            return errno.EBADF
+        node = handle.target
+        if isinstance(node, VirtualEntry):
+            taken = write_debug(body.offset, body.data) if node.writable else -errno.EIO
+            return write_out(taken) if taken >= 0 else -taken
+        refused = self.submitter.refusal()
+        if refused:
+            return refused
+        offset = body.offset
+        if body.flags & os.O_APPEND and offset != node.size():
+            # The kernel's idea of the size may be older than the last change by another node.
+            offset = node.size()
+            self._forget_pages(node)
+        count = acceptable(offset, len(body.data))
+        if count == 0:
+            return errno.EFBIG
+        data = body.data if count == len(body.data) else body.data[:count]
+        if node.ghost is not None:
+            return self._write_ghost(node, offset, data)
+        if node.entry is None and not node.creating:
+            return node.error or errno.ENOENT
+        size = node.size()
+        if offset + count > size and self.tree.total_size + offset + count - size > MAX_TOTAL_SIZE:
+            return errno.ENOSPC
+        if node.pending is None and node.creating and node.truncates and not node.inflight:
+            self._pend(node).truncate(0)
+        if not self._pend(node).write(offset, data):
+            self.push(node)
+            self._pend(node).write(offset, data)
+        self._touched(node)
+        if handle.direct:
+            self._forget_pages(node)
+        if not handle.at_once and self.path_of(node) != CLUSTER_CONFIG:
+            return write_out(count)
+        self.push(node)
+        self._answer_when_done(request, node, write_out(count))
+        return None
+
+    def flush(self, request: r.Request, body: r.FlushIn) -> Reply:
+        return self._complete(request, body.fh)
+
+    def fsync(self, request: r.Request, body: r.FsyncIn) -> Reply:
+        return self._complete(request, body.fh)
+
+    def release(self, request: r.Request, body: r.ReleaseIn) -> Reply:
+        self._close_handle(body.fh)
+        return b""
+
+    def truncate(self, node: Node, size: int) -> int:
+        """Buffer a change of length; an errno if it is refused, 0 if not."""
+        refused = self.submitter.refusal()
+        if refused:
+            return refused
+        if size > MAX_FILE_SIZE:
+            return errno.EFBIG
+        if node.ghost is not None:
+            del node.ghost[size:]
+            node.ghost.extend(bytes(size - len(node.ghost)))
+            return 0
+        path = self.path_of(node)
+        if path is None:
+            return errno.ENOENT
+        fault = guard.precheck_truncate(self.tree, path, size)
+        if fault:
+            return -fault
+        if not self._pend(node).truncate(size):
+            self.push(node)
+            self._pend(node).truncate(size)
+        self._touched(node)
+        return 0
+
+    def push(self, node: Node) -> None:
+        """Send what is kept back for a file. Nothing is waited for."""
+        pending, node.pending = node.pending, None
+        self._unsent.pop(node, None)
+        path = self.path_of(node)
+        if pending is None or pending.empty or path is None:
+            return
+        offset, data, truncate = pending.payload(node.size())
+        node.inflight.append(pending)
+        node.sent += 1
+        message = FsMessage(FsOp.WRITE, path, None, data, offset, truncate)
+        self.submitter.submit(message, lambda result: self._written(node, result))
+
+    def push_old(self) -> None:
+        """To be called a few times a second: files that stay open are sent as well."""
+        limit = self.mono() - MAX_AGE
+        for node, since in list(self._unsent.items()):
+            if since > limit:
+                break
+            self.push(node)
+
+    def push_all(self) -> None:
+        """Send everything that is kept back (the daemon ends)."""
+        for node in list(self._unsent):
+            self.push(node)
+
+    @property
+    def busy(self) -> bool:
+        """Whether content is on its way."""
+        return any(node.inflight or node.creating for node in self.nodes)
+
+    # Helpers
+
+    def file_at(self, path: bytes) -> Entry | None:
+        """The regular file at ``path``."""
+        entry = self.tree.lookup(path)
+        return entry if entry is not None and entry.children is None else None
+
+    def _open_virtual(self, target: VirtualEntry, flags: int) -> Reply:
+        if target.is_link:
+            return errno.EACCES
+        if flags & os.O_TRUNC and not target.writable:
+            return errno.EIO
+        fh = self._add_handle(Handle(target, flags, direct=True, text=target.text()))
+        return open_out(fh, Fopen.DIRECT_IO)
+
+    def _open_existing(self, found: Target, flags: int) -> Reply:
+        """CREATE of a name that exists: the kernel did not know it yet."""
+        if flags & os.O_EXCL:
+            return errno.EEXIST
+        if isinstance(found, VirtualEntry):
+            opened = self._open_virtual(found, flags)
+            return self.entry_reply(found) + opened if isinstance(opened, bytes) else opened
+        if found.is_directory:
+            return errno.EISDIR
+        if flags & os.O_TRUNC:
+            refused = self.truncate(found, 0)
+            if refused:
+                return refused
+        handle, how = self._open_node(found, flags)
+        return create_out(self.entry_reply(found), handle, how)
+
+    def _open_node(self, node: Node, flags: int) -> tuple[int, int]:
+        """A handle and the kernel's flags for it.
+
+        Reading and writing through one handle bypasses the page cache: a shared writable mapping is then
+        refused (ENODEV, core 1.11). All other handles share the cache.
+        """
+        direct = flags & os.O_ACCMODE == os.O_RDWR
+        node.opens += 1
+        fh = self._add_handle(Handle(node, flags, direct=direct))
+        if direct:
+            return fh, Fopen.DIRECT_IO
+        keep = not node.stale
+        node.stale = False
+        node.cached = True
+        return fh, Fopen.KEEP_CACHE if keep else 0
+
+    def _add_handle(self, handle: Handle) -> int:
+        fh = self._next_handle
+        self._next_handle += 1
+        self._handles[fh] = handle
+        return fh
+
+    def _close_handle(self, fh: int) -> None:
+        handle = self._handles.pop(fh, None)
+        if handle is None or isinstance(handle.target, VirtualEntry):
+            return
+        node = handle.target
+        if node.pending is not None and handle.writes:
+            self.push(node)
+        node.opens -= 1
+        if not node.opens:
+            node.ghost = None
+            self.nodes.drop_if_unused(node)
+
+    def _create_and_wait(self, request: r.Request, body: r.CreateIn, path: bytes) -> None:
+        parent = self.nodes.by_nodeid[request.nodeid]
+
+        def then() -> Reply:
+            entry = self.file_at(path)
+            if entry is None:
+                return errno.ENOENT
+            self.acknowledge(ChangeOp.CREATE, entry.inode)
+            self._discard_negative(parent, body.name)
+            return self._open_created(self.nodes.for_entry(entry), body.flags)
+
+        def done(result: int) -> None:
+            if result == -errno.EEXIST and not body.flags & os.O_EXCL and self.file_at(path) is not None:
+                found = self.child(parent, body.name)
+                self.answer(request, self._open_existing(found, body.flags) if found else errno.EBUSY)
+                return
+            reply = -result if result < 0 else then()
+            self.submitter.when_safe(lambda safe: self.answer(request, reply if safe >= 0 else -safe))
+
+        self.submitter.submit(FsMessage(FsOp.CREATE, path), done)
+
+    def _open_created(self, node: Node, flags: int) -> Reply:
+        handle, how = self._open_node(node, flags)
+        return create_out(self.entry_reply(node), handle, how)
+
+    def _created(self, node: Node, path: bytes, result: int) -> None:
+        """The CREATE behind a file that is open already came back."""
+        parent, name = node.parent, node.name
+        entry = self.file_at(path) if result in (0, -errno.EEXIST) else None
+        if self.nodes.created(node, entry) and entry is not None:
+            if result == 0:
+                self.acknowledge(ChangeOp.CREATE, entry.inode)
+            else:  # another node was first: it is that file that was opened
+                self._forget_pages(node)
+                if node.truncates and node.pending is None and not node.inflight:
+                    self._pend(node).truncate(0)
+                    self.push(node)
+        else:
+            node.error = node.error or (-result if result not in (0, -errno.EEXIST) else errno.EBUSY)
+            node.pending = None
+            if parent is not None:
+                parent_id = parent.nodeid
+                self.notices.append(lambda session: session.notify_inval_entry(parent_id, name))
+        node.settle()
+        self.nodes.drop_if_unused(node)
+
+    def _written(self, node: Node, result: int) -> None:
+        """A WRITE came back."""
+        if node.inflight:
+            node.inflight.popleft()
+        node.attr = None
+        if result >= 0 and node.entry is not None:
+            self.acknowledge(ChangeOp.WRITE, node.entry.inode)
+        elif result < 0 and node.ghost is None:
+            node.error = node.error or -result
+            self._forget_pages(node)
+        node.settle()
+        self.nodes.drop_if_unused(node)
+
+    def _complete(self, request: r.Request, fh: int) -> Reply:
+        """Send what is kept back and answer when all of it was delivered."""
+        handle = self._handles.get(fh)
+        if handle is None or isinstance(handle.target, VirtualEntry) or not handle.writes:
+            return b""
+        node = handle.target
+        self.push(node)
+        self._answer_when_done(request, node, b"")
+        return None
+
+    def _answer_when_done(self, request: r.Request, node: Node, reply: bytes) -> None:
+        def finished() -> None:
+            error, node.error = node.error, 0
+            if error:
+                self.answer(request, error)
+                return
+            self.submitter.when_safe(lambda safe: self.answer(request, reply if safe >= 0 else -safe))
+
+        node.when_done(finished)
+
+    def _pend(self, node: Node) -> Pending:
+        if node.pending is None:
+            if len(self._unsent) >= MAX_UNSENT:
+                self.push(next(iter(self._unsent)))
+            node.pending = Pending()
+            self._unsent[node] = self.mono()
+        return node.pending
+
+    def _touched(self, node: Node) -> None:
+        assert node.pending is not None
+        node.pending.time = int(self.now()) & 0xFFFFFFFF
+        node.attr = None
+
+    def _write_ghost(self, node: Node, offset: int, data: bytes) -> Reply:
+        assert node.ghost is not None
+        if offset > len(node.ghost):
+            node.ghost.extend(bytes(offset - len(node.ghost)))
+        node.ghost[offset : offset + len(data)] = data
+        return write_out(len(data))
+
+    def _forget_pages(self, node: Node) -> None:
+        """The kernel's pages of this file are not what we have."""
+        if node.cached:
+            nodeid = node.nodeid
+            node.stale = True
+            self.notices.append(lambda session: session.notify_inval_inode(nodeid))
+
+    def _discard_negative(self, parent: Node, name: bytes) -> None:
+        if parent.negative is not None:
+            parent.negative.discard(name)

@@ -1,0 +1,341 @@
+"""One CPG group: its connection to Corosync, its state machine, and the queue of messages going out.
+
+The machine decides; here its effects are carried out, in order, and nothing waits (W3, W4). Which groups
+there are and when Corosync is asked again is the business of ``services``.
+"""
+
+from __future__ import annotations
+
+import logging
+import os
+from collections import deque
+from collections.abc import Callable, Iterable, Sequence
+from typing import Final, Protocol
+
+from quorate.corosync.cpg import Cpg
+from quorate.corosync.errors import (
+    BadHandleError,
+    CsError,
+    ExistError,
+    LibraryError,
+    MissingLibraryError,
+    NotExistError,
+    SendResult,
+)
+from quorate.pmxcfs.effects import (
+    Address,
+    Clock,
+    Effect,
+    LeaveGroup,
+    Level,
+    Log,
+    ModeChanged,
+    Rejoin,
+    Reply,
+    Send,
+)
+from quorate.pmxcfs.loop import RANK_GROUP, Loop, Timer
+from quorate.pmxcfs.replication import Machine
+
+SEND_LIMIT: Final = 10.0
+"""Seconds for which flow control may refuse a message (core 5.6)."""
+
+RETRY_FIRST: Final = 0.002
+RETRY_LONGEST: Final = 0.1
+"""Seconds between two tries under flow control. The original waits 0.1 s each time, the token
+needs less than 1 ms."""
+
+JOIN_RETRY: Final = 0.1
+
+EVENTS_PER_ROUND: Final = 64
+"""Events of the group in one round, then the other descriptors have their turn."""
+
+MAX_QUEUED: Final = 300_000
+"""Messages waiting for Corosync. The machine bounds its own; a synchronisation sends one per
+differing entry."""
+
+_LEVELS: Final = {
+    Level.DEBUG: logging.DEBUG,
+    Level.INFO: logging.INFO,
+    Level.WARNING: logging.WARNING,
+    Level.ERROR: logging.ERROR,
+}
+
+
+class Connection(Protocol):
+    """What is needed of ``corosync.cpg.Cpg``; tests bring their own."""
+
+    def fileno(self) -> int: ...
+    def local_nodeid(self) -> int: ...
+    def join(self, group: bytes) -> SendResult: ...
+    def leave(self) -> SendResult: ...
+    def mcast(self, parts: Sequence[bytes]) -> SendResult: ...
+    def dispatch(self) -> bool: ...
+    def close(self) -> None: ...
+
+
+Connect = Callable[..., Connection]
+
+
+class Group:
+    """A member of one group. ``special`` carries out the effects that are not of every group's kind."""
+
+    def __init__(
+        self,
+        name: bytes,
+        machine: Machine,
+        loop: Loop,
+        *,
+        log: logging.Logger,
+        clock: Callable[[], Clock],
+        before_event: Callable[[], None],
+        after_event: Callable[[], None],
+        special: Callable[[Effect], None],
+        lost: Callable[[], None],
+        joined: Callable[[Address], None] | None = None,
+        connect: Connect = Cpg,
+    ) -> None:
+        self.name = name
+        self.machine = machine
+        self._loop = loop
+        self._log = log
+        self._clock = clock
+        self._before_event = before_event
+        self._after_event = after_event
+        self._special = special
+        self._lost = lost
+        self._identified = joined
+        self._connect = connect
+        self._cpg: Connection | None = None
+        self._fd = -1
+        self._joined = False
+        self._events: deque[Callable[[], list[Effect]]] = deque()
+        self._effects: deque[Effect] = deque()
+        self._running = False
+        self._queue: deque[tuple[Send, float]] = deque()
+        self._retry: Timer | None = None
+        self._retry_delay = RETRY_FIRST
+        self._rejoin: Timer | None = None
+        self._quiet = False
+
+    @property
+    def connected(self) -> bool:
+        return self._cpg is not None
+
+    # Events for the machine
+
+    def connect(self) -> bool:
+        """Connect and join. False: Corosync is not there, try again later."""
+        self._cancel_rejoin()
+        if self._cpg is None:
+            try:
+                self._cpg = self._connect(deliver=self._on_deliver, confchg=self._on_confchg)
+            except (CsError, MissingLibraryError) as error:
+                self._report_absence(error)
+                return False
+            self._quiet = False
+            self._fd = self._cpg.fileno()
+            self._loop.add_reader(self._fd, self._dispatch, RANK_GROUP)
+        self._join()
+        return self._cpg is not None
+
+    def submit(self, subtype: int, payload: Sequence[bytes], token: object | None) -> None:
+        """Hand an operation to the machine."""
+        self.run(self.machine.submit(subtype, payload, token, self._clock()))
+
+    def quorum(self, quorate: bool, expected: int | None) -> None:
+        self.run(self.machine.quorum(quorate, self._clock(), expected=expected))
+
+    def tick(self) -> None:
+        self.run(self.machine.tick(self._clock()))
+
+    def reloaded(self) -> None:
+        """The application can be trusted again."""
+        self.run(self.machine.reloaded(self._clock()))
+
+    def stop(self) -> None:
+        """Leave the group and close the connection."""
+        self._cancel_rejoin()
+        self.run(self.machine.stop(self._clock()))
+        self._close()
+
+    def run(self, effects: Iterable[Effect]) -> None:
+        """Carry out effects, in the order in which the machine gave them out, also when nested."""
+        self._effects.extend(effects)
+        if self._running:
+            return
+        self._running = True
+        try:
+            while self._effects:
+                self._carry_out(self._effects.popleft())
+        finally:
+            self._running = False
+
+    # Effects
+
+    def _carry_out(self, effect: Effect) -> None:
+        if isinstance(effect, Send):
+            self._queue.append((effect, self._loop.clock() + SEND_LIMIT))
+            if len(self._queue) > MAX_QUEUED:
+                self._send_failed(
+                    [queued for queued, _ in self._queue], "too many messages wait for corosync"
+                )
+            elif self._retry is None:
+                self._pump()
+        elif isinstance(effect, Reply):
+            assert callable(effect.token)
+            effect.token(effect.result)
+        elif isinstance(effect, Log):
+            self._log.log(_LEVELS[effect.level], "%s", effect.text)
+        elif isinstance(effect, LeaveGroup):
+            self._leave()
+        elif isinstance(effect, Rejoin):
+            self._schedule_rejoin(effect)
+        else:
+            if isinstance(effect, ModeChanged):
+                self._log.debug("mode %s", effect.new.name)
+            self._special(effect)
+
+    def _pump(self) -> None:
+        """Hand the queue to Corosync, as far as it takes it."""
+        self._retry = None
+        while self._queue:
+            send, deadline = self._queue[0]
+            if self._cpg is None:
+                self._send_failed([queued for queued, _ in self._queue], "not connected to corosync")
+                return
+            try:
+                result = self._cpg.mcast(send.parts)
+            except (LibraryError, BadHandleError):
+                self._connection_lost()
+                return
+            except CsError as error:
+                self._queue.popleft()
+                self._send_failed([send], str(error))
+                continue
+            if result is SendResult.SENT:
+                self._queue.popleft()
+                self._retry_delay = RETRY_FIRST
+                continue
+            if self._loop.clock() >= deadline:
+                self._send_failed([queued for queued, _ in self._queue], "flow control for 10 s")
+                return
+            self._retry = self._loop.call_later(self._retry_delay, self._pump)
+            self._retry_delay = min(self._retry_delay * 2, RETRY_LONGEST)
+            return
+
+    def _send_failed(self, sends: list[Send], why: str) -> None:
+        failed = set(map(id, sends))
+        self._queue = deque(item for item in self._queue if id(item[0]) not in failed)
+        self._log.warning("cannot send %d message(s): %s", len(sends), why)
+        self.run(self.machine.send_failed(self._clock(), sends))
+
+    def _leave(self) -> None:
+        self._queue.clear()
+        self._cancel_retry()
+        if self._cpg is None or not self._joined:
+            return
+        try:
+            result = self._cpg.leave()
+        except NotExistError:
+            self._joined = False
+        except CsError as error:
+            self._log.info("leaving the group failed: %s", error)
+            self._connection_lost()
+        else:
+            if result is SendResult.TRY_AGAIN:
+                self._loop.call_later(JOIN_RETRY, self._leave)
+            else:
+                self._joined = False
+
+    def _schedule_rejoin(self, effect: Rejoin) -> None:
+        self._cancel_rejoin()
+        if effect.fresh:
+            self._close()
+        self._rejoin = self._loop.call_later(effect.delay, self._rejoin_now)
+
+    def _rejoin_now(self) -> None:
+        self._rejoin = None
+        if not self.connect():
+            self._lost()
+
+    def _join(self) -> None:
+        if self._cpg is None:
+            return
+        try:
+            result = self._cpg.join(self.name)
+            nodeid = self._cpg.local_nodeid()
+        except ExistError:
+            nodeid, result = self._cpg.local_nodeid(), SendResult.SENT
+        except CsError as error:
+            self._log.info("joining the group failed: %s", error)
+            self._connection_lost()
+            return
+        if result is SendResult.TRY_AGAIN:
+            self._rejoin = self._loop.call_later(JOIN_RETRY, self._join)
+            return
+        self._joined = True
+        if self._identified is not None:
+            self._identified(Address(nodeid, os.getpid()))
+        self.run(self.machine.connected(self._clock(), nodeid=nodeid, pid=os.getpid()))
+
+    # Corosync's side
+
+    def _dispatch(self) -> None:
+        for _ in range(EVENTS_PER_ROUND):
+            self._before_event()
+            if self._cpg is None:
+                return
+            try:
+                more = self._cpg.dispatch()
+            except CsError as error:
+                self._log.info("connection to corosync lost: %s", error)
+                self._connection_lost()
+                return
+            while self._events:
+                self.run(self._events.popleft()())
+                self._after_event()
+            if not more:
+                return
+
+    def _on_deliver(self, sender: tuple[int, int], data: bytes) -> None:
+        self._events.append(lambda: self.machine.message(sender, data, self._clock()))
+
+    def _on_confchg(
+        self,
+        members: Sequence[tuple[int, int]],
+        left: Sequence[tuple[int, int]],
+        joined: Sequence[tuple[int, int]],
+    ) -> None:
+        self._events.append(lambda: self.machine.confchg(members, left, joined, self._clock()))
+
+    def _connection_lost(self) -> None:
+        self._close()
+        self.run(self.machine.disconnected(self._clock()))
+        self._lost()
+
+    def _close(self) -> None:
+        self._queue.clear()
+        self._events.clear()
+        self._cancel_retry()
+        self._joined = False
+        if self._cpg is not None:
+            self._loop.remove_reader(self._fd)
+            self._cpg.close()
+            self._cpg = None
+
+    def _cancel_retry(self) -> None:
+        if self._retry is not None:
+            self._retry.cancel()
+            self._retry = None
+
+    def _cancel_rejoin(self) -> None:
+        if self._rejoin is not None:
+            self._rejoin.cancel()
+            self._rejoin = None
+
+    def _report_absence(self, error: Exception) -> None:
+        """Once per absence: every 6 s would fill the log."""
+        if not self._quiet:
+            self._log.info("waiting for corosync: %s", error)
+        self._quiet = True

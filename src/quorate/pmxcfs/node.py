@@ -1,0 +1,378 @@
+"""The running node: loop, database, tree, mount, and in cluster mode the groups, wired together.
+
+Start and end of the process (options, fork, signals, files of the host) are in ``daemon``.
+"""
+
+from __future__ import annotations
+
+import gc
+import os
+import time
+from typing import Final
+
+from quorate.fuse.errors import FuseError, SessionEnded
+from quorate.fuse.mountpoint import clear_dead_mount
+from quorate.fuse.session import Session
+from quorate.pmxcfs import dcdb, logs, status
+from quorate.pmxcfs.backup import save_lost, summary
+from quorate.pmxcfs.clinfo import ClusterInfo
+from quorate.pmxcfs.clusterlink import ClusterSubmitter
+from quorate.pmxcfs.dcdb import Dcdb
+from quorate.pmxcfs.effects import Clock, Committed, Effect, LostEntries, Propagate, Reload
+from quorate.pmxcfs.group import Group
+from quorate.pmxcfs.load import DatabaseError
+from quorate.pmxcfs.loop import RANK_FUSE, Loop
+from quorate.pmxcfs.mount import Mount
+from quorate.pmxcfs.paths import CLUSTER_CONFIG
+from quorate.pmxcfs.pending import MAX_FILE_SIZE
+from quorate.pmxcfs.persistence import Persistence
+from quorate.pmxcfs.propagation import read_host_copy
+from quorate.pmxcfs.propagator import Propagator
+from quorate.pmxcfs.replication import Machine
+from quorate.pmxcfs.services import ConfigurationService, QuorumService, Services
+from quorate.pmxcfs.startup import Identity, StartupError
+from quorate.pmxcfs.status import Status
+from quorate.pmxcfs.store import Store
+from quorate.pmxcfs.submit import LocalSubmitter, Submitter
+from quorate.pmxcfs.tree import Tree
+from quorate.pmxcfs.virtual import VirtualEntries
+from quorate.pmxcfs.watchdog import Watchdog
+from quorate.settings import Settings
+
+REQUESTS_PER_ROUND: Final = 32
+"""Kernel requests served before the other descriptors have their turn."""
+
+HOUSEKEEPING: Final = 0.25
+
+END_SECONDS: Final = 3.0
+"""At a regular end: how long open files' content may take to be delivered. systemd allows 10 s."""
+
+RETRY_STORE: Final = 5.0
+"""Seconds between tries to write what a failing database did not take."""
+
+
+class Node:
+    """One node of the file system. ``open``, ``mount``, ``run``, then ``close``, in this order."""
+
+    def __init__(self, settings: Settings, identity: Identity, *, local: bool) -> None:
+        self.settings = settings
+        self.identity = identity
+        self._forced_local = local
+        self.log = logs.domain("main")
+        self.loop = Loop()
+        self.watchdog = Watchdog(self.loop, self.log)
+        self.cluster = False
+        self.services: Services | None = None
+        self._session: Session | None = None
+        self._retrying = False
+
+    # Start
+
+    def open(self) -> None:
+        """Load the database and wire everything. Raises StartupError."""
+        now = time.time()
+        fresh = not self.settings.database.exists()
+        self._store = Store(self.settings.database, durable=True)
+        try:
+            self.tree = Tree.load(self._store.open(), now)
+        except DatabaseError as error:
+            raise StartupError(str(error)) from error
+        if fresh and not self._forced_local:
+            self._import_configuration(now)
+        entry = self.tree.lookup(CLUSTER_CONFIG)
+        self.cluster = entry is not None and entry.children is None and not self._forced_local
+        self._store.set_durable(not self.cluster)
+        self.log.info("%s mode, node %s", "cluster" if self.cluster else "local", self.identity.nodename)
+        self._wire()
+        # What lives from here on does for good: keep the collector from walking it again and again.
+        gc.collect()
+        gc.freeze()
+
+    def mount(self) -> None:
+        """Mount the file system. Raises StartupError."""
+        mountpoint = self.settings.mountpoint
+        try:
+            if clear_dead_mount(mountpoint):
+                self.log.info("took away a dead mount at %s", mountpoint)
+            mountpoint.mkdir(mode=0o750, parents=True, exist_ok=True)
+            self._session = Session.mount(mountpoint)
+        except FuseError as error:
+            raise StartupError(str(error)) from error
+        except OSError as error:
+            raise StartupError(f"cannot create the mount point {mountpoint}: {error.strerror}") from error
+        self._mount.attach(self._session)
+        self.loop.add_reader(self._session.fileno(), self._serve, RANK_FUSE)
+
+    def run(self) -> None:
+        """Serve until the loop is stopped or the file system is unmounted."""
+        self.loop.at_end_of_round(self._end_of_round)
+        self.loop.call_every(HOUSEKEEPING, self._housekeeping)
+        self.watchdog.start()
+        if self.services is not None:
+            self.services.start()
+            self.propagate(notify=True)
+        self.loop.run()
+
+    # End
+
+    def close(self) -> None:
+        """Deliver what open files hold, unmount, leave the cluster, close the database. Bounded."""
+        self._deliver_open_files()
+        self.watchdog.stop()
+        self._propagator.stop()
+        if self._session is not None:
+            self.loop.remove_reader(self._session.fileno())
+            try:
+                self._session.unmount()
+            except FuseError as error:
+                self.log.warning("%s", error)
+        if self.services is not None:
+            self.services.stop()
+        if self._session is not None:
+            self._session.close()
+        self._persistence.flush()
+        try:
+            self._store.close()
+        except DatabaseError as error:
+            self.log.error("%s", error)  # noqa: TRY400 - the text is for people
+        self.loop.close()
+
+    def abandon(self) -> None:
+        """After a failed start: give back what was taken."""
+        if self._session is not None:
+            self._session.close()
+        store = getattr(self, "_store", None)
+        if store is not None:
+            try:
+                store.close()
+            except DatabaseError as error:
+                self.log.error("%s", error)  # noqa: TRY400
+
+    # Corosync's configuration
+
+    def propagate(self, *, notify: bool) -> None:
+        """Bring corosync.conf from the tree to the host (core 8.3)."""
+        entry = self.tree.lookup(CLUSTER_CONFIG)
+        text = entry.content() if entry is not None and entry.children is None else None
+        self._propagator.submit(text, notify=notify)
+
+    def _import_configuration(self, now: float) -> None:
+        """A new database on a host that has a cluster's configuration: it is to join (core 1.3 step 8)."""
+        try:
+            text = read_host_copy(self.settings.corosync_conf)
+        except OSError as error:
+            self.log.info("not importing %s: %s", self.settings.corosync_conf, error.strerror)
+            return
+        if text is None:
+            return
+        mtime = int(now) & 0xFFFFFFFF
+        result = self.tree.create(CLUSTER_CONFIG, 0, mtime, now)
+        if result >= 0 and text:
+            result = self.tree.write(CLUSTER_CONFIG, 0, mtime, now, text, 0, True)
+        if result < 0:
+            raise StartupError(
+                f"cannot import {self.settings.corosync_conf}: {os.strerror(-result)}; "
+                f"at most {MAX_FILE_SIZE} bytes are possible"
+            )
+
+    # Wiring
+
+    def _wire(self) -> None:
+        nodename = self.identity.nodename
+        self.quorum = QuorumService(self.loop, logs.domain("quorum"), self._quorum_changed)
+        self.status = Status(
+            nodename,
+            ip=self.identity.ip,
+            pid=os.getpid(),
+            cluster=self.cluster,
+            tree=lambda: self.tree,
+            quorate=lambda: self.quorum.quorate or not self.cluster,
+            now=lambda: int(time.time()),
+        )
+        self._propagator = Propagator(
+            self.settings.corosync_conf, logs.domain("dcdb"), corosync_runs=lambda: self.quorum.connected
+        )
+        submitter = self._wire_cluster() if self.cluster else self._wire_local()
+        self._mount = Mount(
+            self.tree,
+            submitter,
+            VirtualEntries(nodename, self.status),
+            gid=self.identity.gid,
+            now=time.time,
+            mono=time.monotonic,
+        )
+        self._persistence = Persistence(
+            self.tree, self._store, self.loop, changed=self._mount.changed, failed=self._store_failed
+        )
+
+    def _wire_local(self) -> Submitter:
+        return LocalSubmitter(
+            self.tree,
+            now=time.time,
+            collect=lambda: self._persistence.collect(),
+            when_stored=lambda then: self._persistence.when_stored(then),
+        )
+
+    def _wire_cluster(self) -> Submitter:
+        self._dcdb = Dcdb(self.tree)
+        self._database_group = Group(
+            dcdb.GROUP,
+            Machine(
+                self._dcdb,
+                nodeid=0,
+                pid=os.getpid(),
+                protocol_version=dcdb.PROTOCOL_VERSION,
+                has_updates=True,
+                verifies=True,
+                checks_quorum=True,
+            ),
+            self.loop,
+            log=logs.domain("dcdb"),
+            clock=_clock,
+            before_event=self.quorum.drain,
+            after_event=lambda: self._persistence.collect(),
+            special=self._database_effect,
+            lost=_nothing,
+        )
+        self._status_group = Group(
+            status.GROUP,
+            Machine(
+                self.status,
+                nodeid=0,
+                pid=os.getpid(),
+                protocol_version=status.PROTOCOL_VERSION,
+                has_updates=False,
+                verifies=False,
+                checks_quorum=False,
+            ),
+            self.loop,
+            log=logs.domain("status"),
+            clock=_clock,
+            before_event=_nothing,
+            after_event=_nothing,
+            special=lambda effect: None,
+            lost=_nothing,
+            joined=self.status.joined,
+        )
+        configuration = ConfigurationService(self.loop, logs.domain("confdb"), self._cluster_info)
+        self.services = Services(
+            self.loop, self.quorum, configuration, [self._database_group, self._status_group]
+        )
+        self._expected: int | None = None
+        return ClusterSubmitter(lambda: self.tree, lambda: self.quorum.quorate, self._database_group)
+
+    # Events
+
+    def _serve(self) -> None:
+        assert self._session is not None
+        try:
+            self._session.serve(self._mount, REQUESTS_PER_ROUND)
+        except SessionEnded as error:
+            self.log.info("%s", error)
+            self.loop.remove_reader(self._session.fileno())
+            self.loop.stop()
+
+    def _end_of_round(self) -> None:
+        self._persistence.flush()
+        try:
+            self._mount.send_notices()
+        except FuseError as error:
+            self.log.critical("%s; ending", error)
+            self.loop.stop()
+
+    def _housekeeping(self) -> None:
+        self._mount.push_old()
+        self._mount.answer_interrupted()
+
+    def _quorum_changed(self) -> None:
+        self._mount.quorum_changed()
+        for group in (self._database_group, self._status_group):
+            group.quorum(self.quorum.quorate, self._expected)
+
+    def _cluster_info(self, info: ClusterInfo) -> None:
+        self.status.set_cluster_info(info)
+        self._expected = len(info.nodes)
+        for group in (self._database_group, self._status_group):
+            group.quorum(self.quorum.quorate, self._expected)
+
+    def _database_effect(self, effect: Effect) -> None:
+        """What only the configuration database's machine asks for."""
+        if isinstance(effect, Propagate):
+            self.propagate(notify=effect.notify)
+        elif isinstance(effect, Committed):
+            assert isinstance(effect.adopted, tuple)
+            self._taken_over(*effect.adopted)
+        elif isinstance(effect, LostEntries):
+            self._save_lost(effect)
+        elif isinstance(effect, Reload):
+            self.loop.call_later(effect.delay, self._retry_store)
+
+    def _taken_over(self, old: Tree, new: Tree) -> None:
+        self._persistence.replaced(old, new)
+        self.tree = new
+        self._mount.taken_over(old, new)
+
+    def _save_lost(self, effect: LostEntries) -> None:
+        log = logs.domain("dcdb")
+        try:
+            path = save_lost(self.settings.backup_dir, effect.entries, int(time.time()))
+        except OSError as error:
+            log.error("cannot save what the cluster replaces on this node (%s): %s", summary(effect), error)  # noqa: TRY400
+            return
+        if effect.diverged:
+            log.warning(
+                "changes of this node are replaced by the cluster's state: %s; they are kept in %s",
+                summary(effect),
+                path,
+            )
+        else:
+            log.info(
+                "replaced by the cluster's newer state: %s; old versions kept in %s", summary(effect), path
+            )
+
+    # A failing database (W19)
+
+    def _store_failed(self, error: Exception) -> None:
+        """Nothing is acknowledged any more that the disk does not have; reading goes on."""
+        if self.tree.error:
+            return
+        self.tree.error = True
+        logs.domain("database").critical(
+            "%s; /etc/pve is read-only until the database takes writes again", error
+        )
+        self._mount.quorum_changed()
+        if not self.cluster:
+            self.loop.call_later(RETRY_STORE, self._retry_store)
+
+    def _retry_store(self) -> None:
+        """The store kept the rows that it could not write: try them again."""
+        if not self._retrying:
+            self._retrying = True
+            self._persistence.retry(self._retried)
+
+    def _retried(self, result: int) -> None:
+        self._retrying = False
+        if result < 0:
+            self.loop.call_later(RETRY_STORE, self._retry_store)
+            return
+        self.tree.error = False
+        logs.domain("database").info("the database takes writes again")
+        self._mount.quorum_changed()
+        if self.cluster:
+            self._database_group.reloaded()
+
+    # End
+
+    def _deliver_open_files(self) -> None:
+        self._mount.push_all()
+        deadline = time.monotonic() + END_SECONDS
+        while self._mount.busy and time.monotonic() < deadline:
+            self.loop.run_once(0.1)
+
+
+def _clock() -> Clock:
+    return Clock(int(time.time()) & 0xFFFFFFFF, time.monotonic())
+
+
+def _nothing() -> None:
+    """For hooks that have nothing to do."""

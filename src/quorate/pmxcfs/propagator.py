@@ -1,0 +1,116 @@
+"""The thread that brings corosync.conf to the host and has Corosync reload it; ``propagation`` decides.
+
+A thread, since it syncs files, waits a second and runs a command (W4). Only the newest text counts.
+"""
+
+from __future__ import annotations
+
+import logging
+import subprocess
+import threading
+from collections.abc import Callable, Sequence
+from pathlib import Path
+
+from quorate.pmxcfs.propagation import (
+    RELOAD_COMMAND,
+    RELOAD_DELAY,
+    RELOAD_TIMEOUT,
+    decide,
+    read_host_copy,
+    write_host_copy,
+)
+
+
+class Propagator:
+    """``submit`` from the loop's thread; everything else happens in its own."""
+
+    def __init__(
+        self,
+        path: Path,
+        log: logging.Logger,
+        *,
+        command: Sequence[str] = RELOAD_COMMAND,
+        delay: float = RELOAD_DELAY,
+        corosync_runs: Callable[[], bool] = lambda: True,
+    ) -> None:
+        self._path = path
+        self._log = log
+        self._command = command
+        self._delay = delay
+        self._corosync_runs = corosync_runs
+        self._condition = threading.Condition()
+        self._next: tuple[bytes | None, bool] | None = None
+        self._stopping = False
+        self._thread: threading.Thread | None = None
+
+    def submit(self, text: bytes | None, *, notify: bool) -> None:
+        """``text`` is the tree's corosync.conf now; ``notify``: this node makes Corosync reload."""
+        with self._condition:
+            if self._thread is None:
+                self._thread = threading.Thread(target=self._run, name="corosync-conf", daemon=True)
+                self._thread.start()
+            notify = notify or (self._next is not None and self._next[1])
+            self._next = (text, notify)
+            self._condition.notify()
+
+    def stop(self) -> None:
+        """End after what is being done; does not wait."""
+        with self._condition:
+            self._stopping = True
+            self._condition.notify()
+
+    def _run(self) -> None:
+        while True:
+            with self._condition:
+                self._condition.wait_for(lambda: self._next is not None or self._stopping)
+                work, self._next = self._next, None
+            if work is None:
+                return
+            if self._bring(*work):
+                with self._condition:
+                    if self._condition.wait_for(lambda: self._stopping, self._delay):
+                        return
+                self._reload()
+
+    def _bring(self, text: bytes | None, notify: bool) -> bool:
+        """Write the file if that is right; whether Corosync is to reload it."""
+        try:
+            old = read_host_copy(self._path)
+        except OSError as error:
+            self._log.warning("cannot read %s: %s; writing it anew", self._path, error.strerror)
+            old = None
+        decision = decide(text, old)
+        if decision.problem is not None:
+            self._log.warning("%s", decision.problem)
+        if not decision.write or text is None:
+            return False
+        try:
+            self._path.parent.mkdir(mode=0o755, parents=True, exist_ok=True)
+            write_host_copy(self._path, text)
+        except OSError as error:
+            self._log.error("cannot write %s: %s; corosync keeps its old configuration", self._path, error)
+            return False
+        self._log.info("wrote new corosync config '%s'", self._path)
+        return notify and decision.reload
+
+    def _reload(self) -> None:
+        try:
+            done = subprocess.run(
+                self._command,
+                stdin=subprocess.DEVNULL,
+                stdout=subprocess.DEVNULL,
+                stderr=subprocess.DEVNULL,
+                timeout=RELOAD_TIMEOUT,
+                check=False,
+            )
+            failure = f"exit status {done.returncode}" if done.returncode else ""
+        except (OSError, subprocess.TimeoutExpired) as error:
+            failure = str(error)
+        if failure:
+            level = logging.WARNING if self._corosync_runs() else logging.INFO
+            self._log.log(
+                level,
+                "'%s' failed (%s); corosync reads the new configuration when it is reloaded or started",
+                " ".join(self._command),
+                failure,
+            )
