@@ -44,8 +44,9 @@ def form_by_hand(lab: Lab, nodes: Sequence[Node] | None = None, *, token: int = 
         node.run(["sh", "-c", "umask 077; exec cat > /etc/corosync/authkey"], input=key)
         node.write_file("/etc/corosync/corosync.conf", conf)
     for node in members:
-        node.run(["systemctl", "reset-failed", "corosync", "pve-cluster"], check=False)
-        node.run(["systemctl", "restart", "--no-block", "corosync", "pve-cluster"])
+        for unit in ("pve-cluster", "corosync"):  # the first may be masked
+            node.run(["systemctl", "reset-failed", unit], check=False)
+            node.run(["systemctl", "restart", "--no-block", unit], check=unit == "corosync")
     wait_quorate(members)
 
 

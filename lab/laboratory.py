@@ -19,7 +19,7 @@ from lab.base import CACHE, ensure_base
 from lab.errors import LabError
 from lab.faults import Faults, check_groups
 from lab.host import require_host
-from lab.layer import binds, compile_sources, make_layer
+from lab.layer import DAEMONS, binds, compile_sources, make_layer
 from lab.node import Node
 from lab.power import BINDS_FILE
 from lab.processes import kill_cgroup, make_cgroup, remove_cgroup
@@ -38,6 +38,7 @@ class Lab:
     ``with Lab(nodes=3, links=2) as lab:`` makes and boots them and takes everything away at the end, also
     after an error; after a crash of this very process the next lab does it. ``keep``: it stays until
     destroy() is called, by whomever. ``boot``: the nodes to switch on at the start (None: all).
+    ``daemons`` False masks our own services: plain Debian hosts with Corosync.
     """
 
     def __init__(
@@ -48,11 +49,13 @@ class Lab:
         links: int = 1,
         keep: bool = False,
         boot: Sequence[str] | None = None,
+        daemons: bool = True,
     ) -> None:
         self.name = name or f"t{os.getpid()}-{next(_numbers)}"
         self._size = (nodes, links)
         self._keep = keep
         self._boot = boot
+        self._daemons = daemons
         self._record: Record | None = None
 
     @classmethod
@@ -68,6 +71,11 @@ class Lab:
         if self._record is None:
             raise LabError(f"The lab {self.name} is not started.")
         return self._record
+
+    @property
+    def is_started(self) -> bool:
+        """Whether it is there: between start() and destroy()."""
+        return self._record is not None
 
     @property
     def nodes(self) -> list[Node]:
@@ -190,10 +198,10 @@ class Lab:
         (record.dir / BINDS_FILE).write_text(json.dumps(binds()))
         Switch(record).create()
         for name in record.node_names():
-            _make_node(record, name)
+            _make_node(record, name, daemons=self._daemons)
 
 
-def _make_node(record: Record, name: str) -> None:
+def _make_node(record: Record, name: str, *, daemons: bool) -> None:
     """What makes one node differ from another: its name, addresses and keys."""
     directory = record.node_dir(name)
     upper = directory / "upper"
@@ -210,6 +218,11 @@ def _make_node(record: Record, name: str) -> None:
         interfaces += [f"auto eth{link}", f"iface eth{link} inet static"]
         interfaces += [f"    address {records.address(name, link)}/24"]
     (etc / "network/interfaces").write_text("\n".join([*interfaces, ""]))
+    if not daemons:
+        masks = etc / "systemd/system"
+        masks.mkdir(parents=True)
+        for unit in DAEMONS:
+            (masks / f"{unit}.service").symlink_to("/dev/null")
     for kind in KEY_TYPES:
         key = _host_key(name, kind)
         for file in (key, key.with_name(f"{key.name}.pub")):

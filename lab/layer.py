@@ -11,7 +11,8 @@ from lab.errors import LabError
 
 ROOT = Path(__file__).resolve().parent.parent
 INSTALLED = "opt/quorate"
-ENABLED = ("pve-cluster", "corosync", "pvedaemon", "pveproxy")
+DAEMONS = ("pve-cluster", "pvedaemon", "pveproxy")
+ENABLED = (*DAEMONS, "corosync")
 """Units that start at boot. Corosync as well: its drop-in of ours waits for a configuration file."""
 
 

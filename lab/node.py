@@ -156,6 +156,11 @@ class Node:
     def thaw(self) -> None:
         self._set_frozen(False)
 
+    @property
+    def is_frozen(self) -> bool:
+        events = self._record.cgroup / self.name / "cgroup.events"
+        return events.exists() and "frozen 1" in events.read_text()
+
     def wait_booted(self, timeout: float = BOOT_SECONDS) -> str:
         """Wait until systemd has finished starting; "running", or "degraded" if a unit failed."""
 
@@ -264,7 +269,7 @@ class Node:
     def journal(self, unit: str | None = None, *options: str) -> str:
         """The journal of all boots (of one unit), also of a node that is off; options as journalctl's."""
         argv = ["journalctl", "--no-pager", "-q", *(["-u", unit] if unit else []), *options]
-        if self.is_on:
+        if self.is_on and not self.is_frozen:
             return self.run(argv).stdout
         directory = self._dir / "upper/var/log/journal"
         done = subprocess.run([*argv, "-D", str(directory)], capture_output=True, text=True, check=False)
