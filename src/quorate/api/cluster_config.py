@@ -143,7 +143,7 @@ def _totem(ctx: Context) -> object:
     return _refusing(membership.totem, host_of(ctx))
 
 
-def _qdevice(ctx: Context) -> dict[str, str]:
+def _qdevice(ctx: Context) -> object:
     from quorate.cluster.qdevice import daemon_status
 
     return _refusing(daemon_status, host_of(ctx))
@@ -240,7 +240,8 @@ CREATE: Final = Operation(
     method="POST",
     path="/cluster/config",
     name="create",
-    description="Generate new cluster configuration. If no links given, default to local IP address as link0.",
+    description="Generate new cluster configuration."
+    " If no links given, default to local IP address as link0.",
     parameters={
         "clustername": String(
             format="pve-node", max_length=MAX_CLUSTER_NAME, description="The name of the cluster."
