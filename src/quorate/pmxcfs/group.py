@@ -46,6 +46,8 @@ RETRY_LONGEST: Final = 0.1
 needs less than 1 ms."""
 
 JOIN_RETRY: Final = 0.1
+JOIN_TRIES: Final = 100
+"""Then the connection is given up and made anew (core 5.6: 10 s)."""
 
 EVENTS_PER_ROUND: Final = 64
 """Events of the group in one round, then the other descriptors have their turn."""
@@ -109,6 +111,7 @@ class Group:
         self._cpg: Connection | None = None
         self._fd = -1
         self._joined = False
+        self._join_tries = 0
         self._events: deque[Callable[[], list[Effect]]] = deque()
         self._effects: deque[Effect] = deque()
         self._running = False
@@ -256,6 +259,7 @@ class Group:
 
     def _rejoin_now(self) -> None:
         self._rejoin = None
+        self._close()  # Corosync never lets a connection that has left join again
         if not self.connect():
             self._lost()
 
@@ -265,15 +269,22 @@ class Group:
         try:
             result = self._cpg.join(self.name)
             nodeid = self._cpg.local_nodeid()
-        except ExistError:
-            nodeid, result = self._cpg.local_nodeid(), SendResult.SENT
+        except ExistError:  # Corosync still knows the connection that was closed a moment ago
+            result = SendResult.TRY_AGAIN
         except CsError as error:
             self._log.info("joining the group failed: %s", error)
             self._connection_lost()
             return
         if result is SendResult.TRY_AGAIN:
-            self._rejoin = self._loop.call_later(JOIN_RETRY, self._join)
+            self._join_tries += 1
+            if self._join_tries < JOIN_TRIES:
+                self._rejoin = self._loop.call_later(JOIN_RETRY, self._join)
+            else:
+                self._log.warning("corosync does not let this node join the group; connecting anew")
+                self._join_tries = 0
+                self._connection_lost()
             return
+        self._join_tries = 0
         self._joined = True
         if self._identified is not None:
             self._identified(Address(nodeid, os.getpid()))
@@ -335,7 +346,7 @@ class Group:
             self._rejoin = None
 
     def _report_absence(self, error: Exception) -> None:
-        """Once per absence: every 6 s would fill the log."""
+        """Once per absence: every second would fill the log."""
         if not self._quiet:
             self._log.info("waiting for corosync: %s", error)
         self._quiet = True
