@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import json
+import re
 from collections.abc import Iterable, Iterator, Mapping
 from dataclasses import dataclass
 
@@ -12,6 +13,8 @@ from lab.node import Node
 
 WARNING = 4
 """syslog's priority: this and everything more severe is a complaint."""
+SPOKEN = re.compile(r"(WARNING|ERROR|CRITICAL): ")
+"""How the API's processes name a severity on standard error, where the journal knows none."""
 TRACEBACK = "Traceback (most recent call last)"
 TRACEBACK_LINES = 40
 
@@ -70,7 +73,7 @@ def find_complaints(node: str, entries: Iterable[Mapping[str, object]]) -> Itera
             continue
         if message.startswith(TRACEBACK):
             traceback, source = [message], now
-        elif int(str(entry.get("PRIORITY", 6))) <= WARNING:
+        elif int(str(entry.get("PRIORITY", 6))) <= WARNING or SPOKEN.match(message):
             yield Complaint(node, now, message)
     if traceback:
         yield Complaint(node, source, "\n".join(traceback))

@@ -16,7 +16,7 @@ from pathlib import Path
 from lab.errors import LabError
 from lab.faults import Faults, port_name, ruleset, tap_name
 from lab.processes import cgroup_pids, make_cgroup
-from lab.record import Record, write_atomically
+from lab.record import Record, node_number, write_atomically
 
 OUTSIDE = 254
 """Last number of the switch's own address on each link: where a browser or a test of ours stands."""
@@ -57,7 +57,8 @@ class Switch:
             port = port_name(node, link)
             self._stop_relay(node, link)
             self._ip("link", "del", port, check=False)  # left over if the node died with its namespace in use
-            self._ip("link", "add", port, "type", "veth", "peer", "name", f"eth{link}", "netns", namespace)
+            peer = ["peer", "name", f"eth{link}", "address", hardware_address(node, link), "netns", namespace]
+            self._ip("link", "add", port, "type", "veth", *peer)
             self._ip("link", "set", port, "master", f"br{link}")
             self._set_cable(node, link, plugged=(node, link) not in faults.unplugged)
             if (node, link) in faults.delay:
@@ -167,6 +168,11 @@ class Switch:
         )
         if done.returncode:
             raise LabError(f"The switch refused {' '.join(argv)}: {done.stderr.strip()}\n{text}")
+
+
+def hardware_address(node: str, link: int) -> str:
+    """A network card keeps its address when its host restarts, and the neighbours count on it."""
+    return f"02:77:00:00:{link:02x}:{node_number(node):02x}"
 
 
 def ip(*argv: str, check: bool = True) -> None:

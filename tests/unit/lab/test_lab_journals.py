@@ -14,6 +14,11 @@ def test_warnings_and_worse_are_complaints() -> None:
     assert [complaint.text for complaint in find_complaints("n1", entries)] == ["warning", "error"]
 
 
+def test_a_severity_may_stand_in_the_text() -> None:
+    entries = [entry("INFO: fine"), entry("WARNING: no access log")]
+    assert [complaint.text for complaint in find_complaints("n1", entries)] == ["WARNING: no access log"]
+
+
 def test_a_traceback_is_one_complaint_though_it_has_no_severity() -> None:
     entries = [
         entry("Traceback (most recent call last):"),
