@@ -54,7 +54,7 @@ def ensure_ca(host: Host) -> bool:
     cfs = host.cfs
     if cfs.exists(CA_KEY) and cfs.exists(CA_CERTIFICATE):
         return False
-    key_pem = _new_key(CA_KEY_BITS)
+    key_pem = new_key(CA_KEY_BITS)
     cfs.write(CA_KEY, key_pem, mode=0o600)
     cfs.write(CA_CERTIFICATE, new_ca(key_pem, _now(host)))
     return True
@@ -62,13 +62,13 @@ def ensure_ca(host: Host) -> bool:
 
 def ensure_node_key(host: Host, node: str) -> None:
     if not host.cfs.exists(node_key(node)):
-        host.cfs.write(node_key(node), _new_key(KEY_BITS))
+        host.cfs.write(node_key(node), new_key(KEY_BITS))
 
 
 def ensure_www_key(host: Host) -> None:
     """The secret from which CSRF tokens are made."""
     if not host.cfs.exists(WWW_KEY):
-        host.cfs.write(WWW_KEY, _new_key(KEY_BITS))
+        host.cfs.write(WWW_KEY, new_key(KEY_BITS))
 
 
 def ensure_auth_key(host: Host) -> None:
@@ -78,7 +78,7 @@ def ensure_auth_key(host: Host) -> None:
     with host.cfs.lock(AUTH_LOCK) as held:
         if host.cfs.exists(AUTH_KEY):
             return
-        key_pem = _new_key(KEY_BITS)
+        key_pem = new_key(KEY_BITS)
         held.remaining()
         host.cfs.write(AUTH_PUBLIC_KEY, public_key(key_pem))
         host.cfs.write(AUTH_KEY, key_pem, mode=0o600)
@@ -190,6 +190,16 @@ def new_node_certificate(
     return certificate.public_bytes(serialization.Encoding.PEM)
 
 
+def new_key(bits: int) -> bytes:
+    """A private RSA key, PKCS#1 PEM."""
+    key = rsa.generate_private_key(public_exponent=65537, key_size=bits)
+    return key.private_bytes(
+        serialization.Encoding.PEM,
+        serialization.PrivateFormat.TraditionalOpenSSL,
+        serialization.NoEncryption(),
+    )
+
+
 def public_key(key_pem: bytes) -> bytes:
     """SubjectPublicKeyInfo PEM of a private key."""
     return (
@@ -227,15 +237,6 @@ def _next_serial(host: Host) -> int:
         ) from None
     host.cfs.write(CA_SERIAL, f"{serial:016X}\n".encode(), mode=0o600)
     return serial
-
-
-def _new_key(bits: int) -> bytes:
-    key = rsa.generate_private_key(public_exponent=65537, key_size=bits)
-    return key.private_bytes(
-        serialization.Encoding.PEM,
-        serialization.PrivateFormat.TraditionalOpenSSL,
-        serialization.NoEncryption(),
-    )
 
 
 def _load_key(pem: bytes) -> rsa.RSAPrivateKey:
