@@ -1,4 +1,4 @@
-"""A stand for tests of joining: a node in a directory, commands that only pretend, and a peer over real TLS."""
+"""A stand for tests of joining: a node in a directory, pretended commands, and a peer over real TLS."""
 
 from __future__ import annotations
 
@@ -211,7 +211,7 @@ def serve(cluster: Cluster, directory: Path) -> Iterator[Cluster]:
             self.end_headers()
             self.wfile.write(raw)
 
-        do_GET = do_POST = do_DELETE = answer
+        do_GET = do_POST = do_DELETE = answer  # noqa: N815 - the base's names
 
     class Server(http.server.ThreadingHTTPServer):
         def handle_error(self, request: object, client_address: object) -> None:
