@@ -136,6 +136,7 @@ def certificate_digest(directory: Path) -> bytes:
 
 def _passed(request: Request) -> dict[str, str]:
     headers = {name: request.headers[name] for name in _PASSED_HEADERS if name in request.headers}
+    headers["Accept-Encoding"] = "identity"  # compressed once, for the client
     if request.body and "content-type" not in headers:
         headers["content-type"] = "application/x-www-form-urlencoded"
     return headers

@@ -1,4 +1,4 @@
-"""The life of an API process: command words, signals, sockets, logs (pvecm 11). Answers come from elsewhere."""
+"""The life of an API process: command words, signals, sockets, logs (pvecm 11). Answers are elsewhere."""
 
 from __future__ import annotations
 
@@ -28,7 +28,7 @@ from quorate.api.operations import make_router
 from quorate.api.privileged import Privileged, make_work
 from quorate.api.server import HttpServer
 from quorate.settings import API_PORT, GROUP, Settings
-from quorate.tasks import local_node
+from quorate.tasks import TaskStore, TaskStoreError, local_node
 
 _log = logging.getLogger(__name__)
 
@@ -77,6 +77,10 @@ def run_privileged(settings: Settings) -> None:
     """Serve as root on the local socket until SIGTERM. Raises `ServiceError`."""
     if os.geteuid() != 0:
         raise ServiceError("please run as root")
+    try:
+        TaskStore(settings).prepare()
+    except TaskStoreError as err:
+        raise ServiceError(str(err)) from err
     node = local_node()
     router = make_router()
     executor = Executor(make_work(settings, router, node))

@@ -56,6 +56,10 @@ class TaskStore:
     def __init__(self, settings: Settings) -> None:
         self._dir = settings.task_dir
 
+    def prepare(self) -> None:
+        """Make the directory (as root), so that the web user can keep the list in it."""
+        self._make_directories(self._dir)
+
     def log_path(self, upid: Upid) -> Path:
         return self._dir / upid.log_name()
 
