@@ -1,0 +1,125 @@
+"""What must hold in every run: the invariants, looked at after each event (G1-G4 of the guarantees)."""
+
+from __future__ import annotations
+
+import hashlib
+from collections.abc import Sequence
+from typing import TYPE_CHECKING
+
+from quorate.pmxcfs.effects import Mode, Reply, Send
+from quorate.pmxcfs.requests import REQUEST_SECONDS
+
+if TYPE_CHECKING:
+    from tests.simulation.network import Item
+    from tests.simulation.node import Node, OpId
+    from tests.simulation.world import World
+
+SLACK_SECONDS = 2.0
+
+
+class Violation(AssertionError):
+    """An invariant does not hold."""
+
+
+class Checker:
+    """Knows which node has applied which operation, and which were acknowledged."""
+
+    def __init__(self, world: World) -> None:
+        self.world = world
+        self.majority = len(world.nodeids) // 2 + 1
+        self.held: dict[int, set[OpId]] = {nodeid: set() for nodeid in world.nodeids}
+        self.safe: set[OpId] = set()
+        self.acknowledged: set[OpId] = set()
+        self.numbered: set[OpId] = set()
+        self.states: dict[object, bytes] = {}
+        self.discarded_with_excuse = 0
+
+    def fail(self, node: Node, text: str) -> None:
+        raise Violation(f"at {self.world.now:.3f} on node {node.nodeid}: {text}")
+
+    # Safety
+
+    def applied(self, node: Node, op: OpId) -> None:
+        """Nothing without quorum (G2), nothing twice."""
+        if not node.quorate:
+            self.fail(node, f"message {op} was applied without quorum")
+        held = self.held[node.nodeid]
+        if op in held:
+            self.fail(node, f"message {op} was applied twice")
+        held.add(op)
+        self._count(op)
+
+    def taken_over(self, node: Node, before: Sequence[OpId], after: Sequence[OpId]) -> None:
+        """No acknowledged operation of a majority is lost by a synchronisation (G1, G3).
+
+        Unless the winner has operations that never reached a majority: the wire protocol lets the highest
+        version win, so a node that was cut off in mid-sentence may (W24).
+        """
+        lost = set(before) - set(after)
+        new = set(after) - set(before)
+        excuse = any(op not in self.safe for op in new)
+        for op in lost & self.safe & self.acknowledged:
+            if not excuse:
+                self.fail(node, f"acknowledged message {op}, which a majority had, is lost")
+            self.discarded_with_excuse += 1
+        self.held[node.nodeid] = set(after)
+        self._recount(lost)
+        for op in new:
+            self._count(op)
+
+    def restarted(self, node: Node, history: Sequence[OpId]) -> None:
+        """What the disk has is what counts."""
+        lost = self.held[node.nodeid] - set(history)
+        self.held[node.nodeid] = set(history)
+        self._recount(lost)
+
+    def delivered(self, node: Node, item: Item) -> None:
+        """All synced members have identical trees at every point of the order (G3)."""
+        if node.mode is not Mode.SYNCED or node.app is None or node.app.tree.error:
+            return
+        digest = hashlib.blake2b(node.app.tree.index(), digest_size=8).digest()
+        if self.states.setdefault(item.order, digest) != digest:
+            self.fail(node, f"its tree differs from that of others after {item.order}")
+
+    # Requests
+
+    def sent(self, node: Node, send: Send) -> None:
+        """Never a normal message while not synced, but for sending again (W7); never without quorum (W6)."""
+        op = (node.nodeid, node.pid, send.count)
+        if op in self.numbered:
+            return
+        self.numbered.add(op)
+        if node.effect_mode is not Mode.SYNCED:
+            self.fail(node, f"sends normal message {send.count} in mode {node.effect_mode}")
+        if not node.quorate:
+            self.fail(node, f"sends normal message {send.count} without quorum")
+
+    def answered(self, node: Node, token: object, op: OpId | None, result: int) -> None:
+        """Success is only reported for what was applied here (G1)."""
+        if result >= 0:
+            if op is None or op not in self.held[node.nodeid]:
+                self.fail(node, f"request {token} ({op}) got result {result} but was not applied")
+            assert op is not None
+            self.acknowledged.add(op)
+
+    def replied(self, node: Node, reply: Reply) -> None:
+        """One answer per request."""
+        if node.waiting.pop(reply.token, None) is None:
+            self.fail(node, f"request {reply.token} was answered twice or never made")
+
+    def bounded(self, node: Node) -> None:
+        """Every request is answered in time (W2)."""
+        for token, since in node.waiting.items():
+            if self.world.now - since > REQUEST_SECONDS + SLACK_SECONDS + node.hung_for:
+                self.fail(node, f"request {token} waits since {since:.3f}")
+
+    # Helpers
+
+    def _count(self, op: OpId) -> None:
+        if op not in self.safe and sum(op in held for held in self.held.values()) >= self.majority:
+            self.safe.add(op)
+
+    def _recount(self, ops: set[OpId]) -> None:
+        for op in ops & self.safe:
+            if sum(op in held for held in self.held.values()) < self.majority:
+                self.safe.discard(op)
