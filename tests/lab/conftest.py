@@ -45,6 +45,9 @@ class Laboratories:
             self._watches.append(watch)
             try:
                 yield lab
+            except BaseException:
+                self.keep_journals(ARTIFACTS / f"setup-{lab.name}")
+                raise
             finally:
                 self._complaints += watch.complaints()
                 self._watches.remove(watch)
@@ -110,6 +113,7 @@ def allow_warnings(request: pytest.FixtureRequest) -> Callable[[str], None]:
 @pytest.fixture(autouse=True)
 def quiet_journals(laboratories: Laboratories, request: pytest.FixtureRequest) -> Iterator[None]:
     """Fails a test during which one of our daemons logged a warning that was not announced."""
+    shutil.rmtree(_directory(request.node), ignore_errors=True)  # of an earlier run
     yield
     keep_journals_if_failed(laboratories, request.node)
     allowed = [re.compile(pattern) for pattern in request.node.stash.get(ALLOWED, [])]
@@ -144,10 +148,6 @@ def pytest_collection_modifyitems(items: list[pytest.Item]) -> None:
             item.add_marker(pytest.mark.lab)
             if not item.get_closest_marker("timeout"):
                 item.add_marker(pytest.mark.timeout(TEST_SECONDS))
-
-
-def pytest_sessionstart() -> None:
-    shutil.rmtree(ARTIFACTS, ignore_errors=True)
 
 
 def keep_journals_if_failed(laboratories: Laboratories, item: pytest.Item) -> None:
