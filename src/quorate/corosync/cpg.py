@@ -15,6 +15,7 @@ from .errors import (
     CS_ERR_TRY_AGAIN,
     CS_OK,
     BadHandleError,
+    ExistError,
     InvalidParamError,
     NotExistError,
     SendResult,
@@ -42,8 +43,9 @@ ConfigurationChange = Callable[[Sequence[Address], Sequence[Address], Sequence[A
 class Cpg(Service):
     """One connection to the group service; it is a member of at most one group, once.
 
-    Corosync 3.1 answers CS_ERR_EXIST for ever when a connection that has left joins again: to come back,
-    close it and make a new one (after ``leave``, or without: Corosync then tells the others).
+    To come back, close it and make a new one (after ``leave``, or without: Corosync then tells the others).
+    Corosync 3.1.7 answers CS_ERR_EXIST for ever when a connection that has left joins the same group
+    again, and not at all when it joins another one: so ``join`` refuses that by itself.
 
     ``deliver(sender, message)`` is called for every message of the group, own ones included;
     ``confchg(members, left, joined)`` for every change of membership. Both from ``dispatch()`` only.
@@ -55,6 +57,7 @@ class Cpg(Service):
         self._deliver = deliver
         self._confchg = confchg
         self._group: Any = None
+        self._left = False
         self._iovec = ffi.new("struct iovec *")
         self._mcast: Any = self._lib.cpg_mcast_joined
         self._addresses: dict[tuple[int, int], Address] = {}
@@ -82,11 +85,16 @@ class Cpg(Service):
         """Join ``group`` (1-128 bytes; every byte counts, a NUL too). A confchg follows.
 
         Raises ExistError when this connection is a member of a group or has been, or when another
-        connection of this process is a member of this group.
+        connection of this process is a member of this group (one that was closed just now counts too, for
+        a moment).
         """
         if not 0 < len(group) <= MAX_NAME:
             raise InvalidParamError(
                 "cpg_join", detail=f"group name of {len(group)} bytes, 1-{MAX_NAME} allowed"
+            )
+        if self._left:
+            raise ExistError(
+                "cpg_join", detail=f"{group!r}: this connection has left its group; make a new one"
             )
         name = ffi.new("struct cpg_name *")
         name.length = len(group)
@@ -103,6 +111,7 @@ class Cpg(Service):
         result = self._try("leave", self._group)
         if result is SendResult.SENT:
             self._group = None
+            self._left = True
         return result
 
     def mcast(self, parts: Sequence[bytes]) -> SendResult:

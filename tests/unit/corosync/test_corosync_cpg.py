@@ -266,6 +266,10 @@ def test_try_again_is_a_result_and_other_codes_are_errors(fake: FakeLibrary) -> 
         cpg.mcast([b"gone"])
     with pytest.raises(NotExistError):
         cpg.leave()
+    asked = list(fake.groups)
+    with pytest.raises(ExistError, match="has left its group; make a new one"):
+        cpg.join(b"h")  # Corosync would not answer at all
+    assert fake.groups == asked
 
 
 @pytest.mark.parametrize("parts", [[b"whole"], [b"a", b"", b"bc"], [b""], [b"p"] * 200])
