@@ -26,6 +26,11 @@ _libc = ctypes.CDLL(None, use_errno=True)
 Call = tuple[str, Callable[[], object]]
 
 
+def names(directory: Path) -> list[str]:
+    """What a listing shows."""
+    return [path.name for path in directory.iterdir()]
+
+
 def show(path: Path, *, whole: bool = True) -> str:
     """stat as recorded; times of the last minutes become ``<now>``."""
     status = path.lstat()
@@ -187,7 +192,7 @@ def local_mode(world: World) -> Iterator[Call]:
     yield "stat .debug", stat_(".debug")
     yield "readlink f1", lambda: str(f1.readlink())
     yield "readlink local", lambda: repr(str((m / "local").readlink()))
-    yield "listdir local (dangling)", lambda: os.listdir(m / "local")
+    yield "listdir local (dangling)", lambda: names(m / "local")
     yield "unlink d1 (dir)", lambda: _checked(_libc.unlink(os.fsencode(d1)))
     yield "rmdir f1 (file)", f1.rmdir
     yield "mkdir d1/sub", (d1 / "sub").mkdir
@@ -280,9 +285,9 @@ def local_mode(world: World) -> Iterator[Call]:
             for each in sorted(os.scandir(one), key=lambda each: each.name)
         ],
     )
-    yield "opendir file", lambda: os.listdir(f1)
+    yield "opendir file", lambda: names(f1)
     yield "create trailing slash", lambda: Path(f"{m}/slash/").mkdir()
-    yield "rmdir /etc/pve/.", lambda: os.rmdir(f"{m}/.")
+    yield "rmdir /etc/pve/.", lambda: os.rmdir(f"{m}/.")  # noqa: PTH106 - Path would drop the dot
     yield "access W f1", lambda: os.access(f1, os.W_OK)
 
     inner = world.root / "etc/pve"
@@ -296,12 +301,12 @@ def local_mode(world: World) -> Iterator[Call]:
     yield "www-data read f1", www(lambda: len(read(inner / "f1")))
     yield "www-data write f1", www(lambda: write(inner / "f1", b"x", os.O_WRONLY))
     yield "www-data read priv/x", www(lambda: read(inner / "priv/x"))
-    yield "www-data listdir /", www(lambda: "f1" in os.listdir(inner))
-    yield "www-data listdir priv", www(lambda: os.listdir(inner / "priv"))
+    yield "www-data listdir /", www(lambda: "f1" in names(inner))
+    yield "www-data listdir priv", www(lambda: names(inner / "priv"))
     yield "www-data read .version", www(lambda: len(read(inner / ".version")) > 0)
     yield "www-data mkdir", www(lambda: (inner / "w").mkdir())
     yield "nobody read f1", nobody(lambda: read(inner / "f1"))
-    yield "nobody listdir /", nobody(lambda: "f1" in os.listdir(inner))
+    yield "nobody listdir /", nobody(lambda: "f1" in names(inner))
     yield "nobody stat f1", nobody(lambda: repr("mode=%o " % (inner / "f1").stat().st_mode))  # noqa: UP031
     yield "nobody read .version", nobody(lambda: read(inner / ".version"))
     yield "nobody readlink local", nobody(lambda: repr(str((inner / "local").readlink())))
@@ -339,7 +344,7 @@ def without_quorum(world: World) -> Iterator[Call]:
     yield "utime lock", lambda: os.utime(m / "priv/lock/l", (0, 0))
     yield "write .debug", lambda: write(m / ".debug", b"1\n", os.O_WRONLY)
     yield "write .debug", lambda: write(m / ".debug", b"0\n", os.O_WRONLY)
-    yield "listdir", lambda: _nothing(os.listdir(m))
+    yield "listdir", lambda: _nothing(names(m))
     yield "open O_WRONLY only", lambda: os.close(os.open(m / "d/f", os.O_WRONLY))
 
 
@@ -390,10 +395,10 @@ def _unlink_while_open(directory: Path) -> object:
     write(path, b"x")
     fd = os.open(path, os.O_RDONLY)
     path.unlink()
-    left = os.listdir(directory)
+    left = names(directory)
     data = os.pread(fd, 10, 0)
     os.close(fd)
-    return left, data, os.listdir(directory)
+    return left, data, names(directory)
 
 
 __all__ = ["local_mode", "outcome", "without_quorum"]

@@ -1,7 +1,7 @@
-"""A host of its own for a real pmxcfs: own mounts, host name, /etc/hosts and /dev/log, and a root for its files.
+"""A host of its own for a real pmxcfs: own mounts, host name, /etc/hosts, /dev/log, and a root for its files.
 
-Nothing of the machine's is touched. Processes end with the test process, also when that is killed. Every log line
-is recorded with its priority; a warning that a test did not announce fails it.
+Nothing of the machine's is touched. Processes end with the test process, also when that is killed. Every log
+line is recorded with its priority; a warning that a test did not announce fails it.
 """
 
 from __future__ import annotations
@@ -223,8 +223,7 @@ def outcome(body: Callable[[], object]) -> str:
     try:
         value = body()
     except OSError as error:
-        assert error.errno is not None
-        return errno.errorcode[error.errno].replace("EOPNOTSUPP", "ENOTSUP")
+        return errno.errorcode[error.errno or 0].replace("EOPNOTSUPP", "ENOTSUP")
     return "OK" if value is None else f"OK {value}"
 
 

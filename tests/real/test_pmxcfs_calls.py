@@ -1,9 +1,8 @@
-"""The results of some 200 system calls on the mount are those recorded on the original, or deliberately better."""
+"""The results of some 200 system calls on the mount are the original's, or better on purpose."""
 
 from __future__ import annotations
 
 import json
-import os
 import re
 from collections.abc import Iterator
 from pathlib import Path
@@ -81,4 +80,4 @@ def test_cluster_mode_without_quorum(world: World) -> None:
     assert compare(without_quorum(world), RECORDED["not_quorate_cluster_mode"]) == []
     assert (world.root / "etc/corosync/corosync.conf").read_bytes().startswith(b"totem")
     assert world.stop(daemon) == 0
-    assert os.listdir(world.root / "etc/pve") == []
+    assert list((world.root / "etc/pve").iterdir()) == []
