@@ -129,14 +129,16 @@ def _launch(
         _child(name_write, go_read, func, settings, foreground=foreground)
     os.close(name_write)
     os.close(go_read)
+    registered = False
     try:
         upid = _register(name_read, kind, ident, user, settings)
         os.write(go_write, str(upid).encode())
+        registered = True
     finally:
         # A child that reads the end instead of its UPID goes away without having done anything.
         os.close(go_write)
         os.close(name_read)
-        if not foreground:
+        if not (foreground and registered):
             with contextlib.suppress(
                 ChildProcessError
             ):  # where SIGCHLD is ignored nothing is left to wait for
@@ -231,6 +233,7 @@ def _redirect(log: int, *, keep_stdin: bool) -> None:
     if not keep_stdin:
         null = os.open("/dev/null", os.O_RDONLY)
         os.dup2(null, 0)
+        sys.stdin = io.TextIOWrapper(io.BufferedReader(io.FileIO(0, "r", closefd=False)))
     os.dup2(log, 1)
     os.dup2(log, 2)
     # The caller's sockets and locks are not the task's: a listening socket kept open here would outlive it.
