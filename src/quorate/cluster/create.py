@@ -24,6 +24,9 @@ COROSYNC_KEYGEN: Final = "/usr/sbin/corosync-keygen"
 DEFAULT_TOKEN_COEFFICIENT: Final = 125
 RESTART_SECONDS: Final = 90.0
 """systemd's own limit for starting a unit."""
+QUORUM_SECONDS: Final = 30.0
+"""A single node is quorate within two seconds of its start."""
+QUORUM_POLL_SECONDS: Final = 0.1
 
 
 @dataclass(frozen=True, slots=True)
@@ -65,6 +68,7 @@ def create_cluster(host: Host, request: CreateRequest) -> None:
             ssh.merge_host_keys(host, create_link=True)
             host.out.line("Restart corosync and cluster filesystem")
             host.run(["systemctl", "restart", "corosync", "pve-cluster"], timeout=RESTART_SECONDS)
+            _wait_until_usable(host)
         except (ClusterError, CfsError, CommandError) as e:
             raise ClusterError(f"{_take_back(host)}\n{e}") from e
 
@@ -89,6 +93,16 @@ def _ensure_corosync_key(host: Host) -> None:
         raise ClusterError(
             f"no authentication key available: {COROSYNC_KEYGEN} reported success but '{key}' is missing"
         )
+
+
+def _wait_until_usable(host: Host) -> None:
+    """So that the next command, here or a join from elsewhere, finds a cluster that accepts it."""
+    end = host.clock.monotonic() + QUORUM_SECONDS
+    while not host.cfs.quorate():
+        if host.clock.monotonic() >= end:
+            host.out.warning(f"the new cluster is not quorate after {QUORUM_SECONDS:g} s, see 'pvecm status'")
+            return
+        host.clock.sleep(QUORUM_POLL_SECONDS)
 
 
 def _take_back(host: Host) -> str:

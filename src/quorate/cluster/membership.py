@@ -108,6 +108,8 @@ def remove(host: Host, name_or_address: str, *, take_back: bool = False) -> None
         if held is not None:
             held.remaining()
         conffile.activate(host, remove_node(conf, name))
+        if take_back:
+            nodefiles.remove_empty_directories(host, name)
 
 
 def nodes(host: Host) -> list[dict[str, Any]]:

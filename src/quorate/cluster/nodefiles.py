@@ -5,6 +5,7 @@ Each function may run again at any time: it creates what is missing and leaves t
 
 from __future__ import annotations
 
+from contextlib import suppress
 from typing import Final
 
 from quorate.cluster import ssh
@@ -49,6 +50,14 @@ def make_directories(host: Host, node: str) -> None:
     cfs.make_directory(f"nodes/{node}")
     for name in NODE_DIRECTORIES:
         cfs.make_directory(f"nodes/{node}/{name}", mode=0o700 if name == "priv" else 0o755)
+
+
+def remove_empty_directories(host: Host, node: str) -> None:
+    """Take back what make_directories() made for a node that did not come; what holds a file stays."""
+    directory = host.cfs.root / "nodes" / node
+    for path in (*(directory / name for name in NODE_DIRECTORIES), directory):
+        with suppress(OSError):
+            path.rmdir()
 
 
 def generate_node_files(host: Host, *, force_certificate: bool = False) -> None:
