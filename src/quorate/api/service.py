@@ -140,6 +140,7 @@ def run_front(settings: Settings, port: int = API_PORT, host: str | None = None)
         stopping.cancel()
         await server.close(STOP_SECONDS)
         await front.close()
+        log.close()
         if listener.done() and not listener.cancelled():
             listener.result()
 
@@ -172,9 +173,7 @@ class AccessLog:
 
     def reopen(self) -> None:
         """After the file was rotated."""
-        if self._file is not None:
-            self._file.close()
-        self._file = None
+        self.close()
         try:
             fd = os.open(
                 self._path, os.O_WRONLY | os.O_APPEND | os.O_CREAT | os.O_CLOEXEC | os.O_NOFOLLOW, 0o640
@@ -182,6 +181,11 @@ class AccessLog:
             self._file = open(fd, "a", encoding="utf-8", buffering=1)  # noqa: PTH123, SIM115 - a descriptor, kept
         except OSError as err:
             _log.warning("no access log: unable to open '%s': %s", self._path, err.strerror)
+
+    def close(self) -> None:
+        if self._file is not None:
+            self._file.close()
+        self._file = None
 
     def record(self, client: str, user: str, line: str, status: int, length: int) -> None:
         if self._file is None:

@@ -111,7 +111,9 @@ _name = st.from_regex(r"[a-z]{1,6}", fullmatch=True)
 def test_users_survive_writing(users: dict[str, tuple[bool, int, str]]) -> None:
     config = _config("")
     for name, (enable, expire, comment) in users.items():
-        config.users[f"{name}@pve"] = User(enable, expire, comment=comment.encode("utf-8", "ignore").decode())
+        # Blanks around a field are not kept.
+        text = comment.encode("utf-8", "ignore").decode().strip()
+        config.users[f"{name}@pve"] = User(enable, expire, comment=text)
         config.acl.setdefault("/", AclEntry()).users[f"{name}@pve"] = {"PVEAdmin": enable}
     again, warnings = parse_user_config(format_user_config(config))
     assert warnings == []
