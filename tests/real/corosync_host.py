@@ -125,6 +125,10 @@ class CorosyncHost:
 
     def run(self, body: Callable[[], None]) -> None:
         """Run ``body`` in a child inside; what it raises fails the test with its traceback."""
+        self.begin(body)()
+
+    def begin(self, body: Callable[[], None]) -> Callable[[], None]:
+        """Start ``body`` in a child inside; the result waits for its end and fails the test as ``run``."""
         report, write = os.pipe()
         child = os.fork()
         if child == 0:
@@ -140,12 +144,18 @@ class CorosyncHost:
             finally:
                 os._exit(code)
         os.close(write)
-        with os.fdopen(report, "rb") as stream:
-            text = stream.read().decode()
-        status = os.waitpid(child, 0)[1]
-        if status != 0:
-            code = os.waitstatus_to_exitcode(status)
-            raise AssertionError(f"inside the host (exit {code}):\n{text}\n{self._log.read_text()[-3000:]}")
+
+        def wait() -> None:
+            with os.fdopen(report, "rb") as stream:
+                text = stream.read().decode()
+            status = os.waitpid(child, 0)[1]
+            if status != 0:
+                code = os.waitstatus_to_exitcode(status)
+                raise AssertionError(
+                    f"inside the host (exit {code}):\n{text}\n{self._log.read_text()[-3000:]}"
+                )
+
+        return wait
 
     def close(self) -> None:
         if self._corosync is not None:
@@ -166,6 +176,32 @@ class CorosyncHost:
             if libc.setns(fd, 0) != 0:
                 raise OSError(ctypes.get_errno(), f"setns {namespace}")
             os.close(fd)
+
+
+def connect(one: CorosyncHost, two: CorosyncHost) -> None:
+    """A cable between two hosts: eth0 with 10.99.0.1 and 10.99.0.2."""
+    ends = [
+        "name",
+        "eth0",
+        "netns",
+        str(one.pid),
+        "type",
+        "veth",
+        "peer",
+        "name",
+        "eth0",
+        "netns",
+        str(two.pid),
+    ]
+    subprocess.run(["ip", "link", "add", *ends], check=True, timeout=START_LIMIT)
+    for number, host in enumerate((one, two), 1):
+        host.command("ip", "address", "add", f"10.99.0.{number}/24", "dev", "eth0")
+        host.command("ip", "link", "set", "eth0", "up")
+
+
+def set_link(state: str) -> None:
+    """Inside a host: pull the cable of eth0 ("down") or plug it in ("up")."""
+    subprocess.run(["ip", "link", "set", "eth0", state], check=True, timeout=START_LIMIT)
 
 
 @contextmanager

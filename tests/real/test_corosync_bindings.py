@@ -9,7 +9,6 @@ from collections.abc import Callable, Iterator, Sequence
 from pathlib import Path
 
 import pytest
-from tests.real.corosync_host import CorosyncHost, config, corosync_host, wait_until
 
 from quorate.corosync.cfg import Cfg
 from quorate.corosync.cmap import Change, Cmap, Event, Map, Value, ValueType
@@ -26,6 +25,7 @@ from quorate.corosync.errors import (
 )
 from quorate.corosync.quorum import Quorum
 from quorate.corosync.votequorum import Flag, NodeState, Votequorum
+from tests.real.corosync_host import CorosyncHost, config, connect, corosync_host, set_link, wait_until
 
 pytestmark = [
     pytest.mark.real,
@@ -233,16 +233,16 @@ def test_close_within_a_callback(running: CorosyncHost) -> None:
 
 def test_nothing_answers_before_corosync_runs(own: CorosyncHost) -> None:
     def body() -> None:
-        connections: tuple[Callable[[], object], ...] = (
+        services: tuple[Callable[[], object], ...] = (
             lambda: Member(),
             lambda: Quorum(lambda *_: None),
             Cmap,
             Cfg,
             Votequorum,
         )
-        for connect in connections:
+        for service in services:
             with pytest.raises(LibraryError, match="corosync is not running"):
-                connect()
+                service()
 
     own.run(body)
 
@@ -452,30 +452,10 @@ def test_a_reload_changes_cmap_and_quorum(own: CorosyncHost) -> None:
 def test_two_nodes_part_and_meet(tmp_path: Path) -> None:
     """Order across nodes, a cut link, an ended node: seen through all services."""
     with corosync_host(tmp_path / "1") as one, corosync_host(tmp_path / "2") as two:
-        ends = [
-            "name",
-            "eth0",
-            "netns",
-            str(one.pid),
-            "type",
-            "veth",
-            "peer",
-            "name",
-            "eth0",
-            "netns",
-            str(two.pid),
-        ]
-        os.spawnlp(os.P_WAIT, "ip", "ip", "link", "add", *ends)
-        text = config([(1, "10.99.0.1"), (2, "10.99.0.2")])
-        for number, host in enumerate((one, two), 1):
-            host.command("ip", "address", "add", f"10.99.0.{number}/24", "dev", "eth0")
-            host.command("ip", "link", "set", "eth0", "up")
-            host.write_config(text)
-        one.start()
-        two.start()
-
-        def link(state: str) -> None:
-            os.spawnlp(os.P_WAIT, "ip", "ip", "link", "set", "eth0", state)
+        connect(one, two)
+        for host in (one, two):
+            host.write_config(config([(1, "10.99.0.1"), (2, "10.99.0.2")]))
+            host.start()
 
         def body() -> None:
             quorate: list[bool] = []
@@ -486,13 +466,13 @@ def test_two_nodes_part_and_meet(tmp_path: Path) -> None:
             cfg = Cfg()
             wait_until(lambda: cfg.node_status(2).reachable, me.cpg)
             assert [link.connected for link in cfg.node_status(2).links] == [True]
-            link("down")
+            set_link("down")
             wait_until(lambda: not quorate[-1], quorum, me.cpg)
             assert not cfg.node_status(2).reachable
             me.cpg.mcast([b"alone"])  # a group goes on without quorum
             wait_until(lambda: me.messages == [b"alone"], me.cpg)
             assert Votequorum().info(2).state != NodeState.MEMBER
-            link("up")
+            set_link("up")
             wait_until(lambda: quorate[-1], quorum, me.cpg)
             cfg.kill_node(2, "test")
             wait_until(lambda: not quorate[-1], quorum, me.cpg)

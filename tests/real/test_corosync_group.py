@@ -16,13 +16,13 @@ from quorate.corosync.cmap import Cmap
 from quorate.corosync.cpg import Cpg
 from quorate.corosync.errors import SendResult
 from quorate.pmxcfs import clinfo, life, status
-from quorate.pmxcfs.effects import Clock, Effect, Mode, ModeChanged
+from quorate.pmxcfs.effects import Clock, Effect, Message, Mode, ModeChanged
 from quorate.pmxcfs.group import Group
 from quorate.pmxcfs.loop import Loop
 from quorate.pmxcfs.replication import Machine
 from quorate.pmxcfs.status import Status
 from quorate.pmxcfs.tree import Tree
-from tests.real.corosync_host import CorosyncHost, config, corosync_host, wait_until
+from tests.real.corosync_host import CorosyncHost, config, connect, corosync_host, set_link, wait_until
 
 pytestmark = [
     pytest.mark.real,
@@ -44,13 +44,13 @@ def host(tmp_path: Path) -> Iterator[CorosyncHost]:
 class Daemon:
     """Loop, status and its group: what the daemon has for the status group, and nothing else."""
 
-    def __init__(self) -> None:
+    def __init__(self, nodeid: int = 1) -> None:
         self.loop = Loop()
         self.modes: list[Mode] = []
         tree = Tree.new(1)
         self.status = Status(
-            "node1",
-            ip="127.0.0.1",
+            f"node{nodeid}",
+            ip=f"10.99.0.{nodeid}",
             pid=os.getpid(),
             cluster=True,
             tree=lambda: tree,
@@ -84,6 +84,20 @@ class Daemon:
         if isinstance(effect, ModeChanged):
             self.modes.append(effect.new)
 
+    def send(self, message: Message | None) -> None:
+        assert message is not None
+        self.group.submit(message.subtype, message.payload, None)
+
+    def log(self, text: bytes) -> None:
+        self.send(self.status.log(ident=b"root", tag=b"test", pid=1, priority=6, message=text))
+
+    def logged(self) -> list[str]:
+        return [line["msg"] for line in json.loads(self.status.clusterlog())["data"]]
+
+    def online(self) -> dict[str, int]:
+        nodes = json.loads(self.status.members()).get("nodelist", {})
+        return {name: node["online"] for name, node in nodes.items()}
+
     def run_until(self, condition: Callable[[], bool], limit: float = 20.0) -> None:
         deadline = time.monotonic() + limit
         while not condition():
@@ -114,7 +128,7 @@ def test_a_group_leaves_on_a_malformed_message_and_comes_back(host: CorosyncHost
         assert json.loads(daemon.status.members())["nodelist"]["node1"] == {
             "id": 1,
             "online": 1,
-            "ip": "127.0.0.1",
+            "ip": "10.99.0.1",
         }
         for _ in range(2):
             daemon.modes.clear()
@@ -122,9 +136,7 @@ def test_a_group_leaves_on_a_malformed_message_and_comes_back(host: CorosyncHost
             daemon.run_until(lambda: Mode.LEAVE in daemon.modes)
             daemon.run_until(lambda: daemon.machine.synced)
             os.wait()
-        message = daemon.status.set_value(b"kv/x", b"1\0")[1]
-        assert message is not None
-        daemon.group.submit(message.subtype, message.payload, None)
+        daemon.send(daemon.status.set_value(b"kv/x", b"1\0")[1])
         daemon.run_until(lambda: not daemon.machine.requests.sent)
         daemon.group.stop()
 
@@ -148,3 +160,46 @@ def test_a_group_comes_back_after_corosync_was_killed(host: CorosyncHost) -> Non
             os.kill(int(Path("/run/corosync.pid").read_text()), signal.SIGKILL)
 
     host.run(body)
+
+
+def test_two_nodes_tell_each_other_and_merge_their_logs_after_a_cut(tmp_path: Path) -> None:
+    with corosync_host(tmp_path / "1") as one, corosync_host(tmp_path / "2") as two:
+        connect(one, two)
+        for host in (one, two):
+            host.write_config(config([(1, "10.99.0.1"), (2, "10.99.0.2")]))
+            host.start()
+
+        def node(nodeid: int) -> None:
+            other = 3 - nodeid
+            daemon = Daemon(nodeid)
+            daemon.status.set_cluster_info(clinfo.read(Cmap()))
+            assert daemon.group.connect()
+
+            def together() -> bool:
+                return daemon.machine.synced and daemon.online() == {"node1": 1, "node2": 1}
+
+            daemon.run_until(together)
+            daemon.send(daemon.status.set_value(b"kv/from", b"%d\0" % nodeid)[1])
+            daemon.run_until(lambda: daemon.status.get_value(b"kv/from", f"node{other}") == b"%d\0" % other)
+            members = json.loads(daemon.status.members())
+            assert members["nodelist"][f"node{other}"]["ip"] == f"10.99.0.{other}"
+            daemon.log(b"together %d" % nodeid)
+            daemon.run_until(lambda: f"together {other}" in daemon.logged())
+            if nodeid == 1:
+                set_link("down")
+            daemon.run_until(lambda: daemon.online() == {f"node{nodeid}": 1, f"node{other}": 0})
+            daemon.log(b"apart %d" % nodeid)
+            daemon.run_until(lambda: daemon.machine.synced)
+            if nodeid == 1:
+                set_link("up")
+            daemon.run_until(lambda: together() and {"apart 1", "apart 2"} <= set(daemon.logged()))
+            daemon.send(daemon.status.set_value(b"kv/done", b"1\0")[1])
+            daemon.run_until(lambda: daemon.status.get_value(b"kv/done", f"node{other}") == b"1\0")
+            daemon.run_until(lambda: not daemon.machine.requests.sent)
+            Path("/run/state").write_bytes(daemon.status.state())
+
+        waits = [one.begin(lambda: node(1)), two.begin(lambda: node(2))]
+        for wait in waits:
+            wait()
+        states = [Path(f"/proc/{host.pid}/root/run/state").read_bytes() for host in (one, two)]
+        assert states[0] == states[1]
