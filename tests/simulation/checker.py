@@ -15,6 +15,7 @@ if TYPE_CHECKING:
     from tests.simulation.world import World
 
 SLACK_SECONDS = 2.0
+FORGOTTEN_SECONDS = 5.0
 
 
 class Violation(AssertionError):
@@ -89,7 +90,7 @@ class Checker:
         if op in self.numbered:
             return
         self.numbered.add(op)
-        if node.effect_mode is not Mode.SYNCED:
+        if node.effect_mode is not Mode.SYNCED and not node.eager:
             self.fail(node, f"sends normal message {send.count} in mode {node.effect_mode}")
         if not node.quorate:
             self.fail(node, f"sends normal message {send.count} without quorum")
@@ -109,9 +110,15 @@ class Checker:
 
     def bounded(self, node: Node) -> None:
         """Every request is answered in time (W2)."""
+        now = self.world.now
         for token, since in node.waiting.items():
-            if self.world.now - since > REQUEST_SECONDS + SLACK_SECONDS + node.hung_for:
+            if now - since > REQUEST_SECONDS + SLACK_SECONDS + node.hung_for:
                 self.fail(node, f"request {token} waits since {since:.3f}")
+            if now - max(since, node.synced_since) > FORGOTTEN_SECONDS and node.effect_mode is Mode.SYNCED:
+                if not (
+                    node.queue or node.port.outbox or node.port.readable or node.congested_until > now - 5
+                ):
+                    self.fail(node, f"request {token} of {since:.3f} is forgotten, though all is in sync")
 
     # Helpers
 

@@ -135,7 +135,9 @@ class Network:
             parts.append((ring, together, *self._rest(ring, nodes, together)))
         group: set[Address] = set()
         for _, _, _, members in parts:
-            group |= {member for member in members if member.nodeid in nodes or member.nodeid not in self.ports}
+            group |= {
+                member for member in members if member.nodeid in nodes or member.nodeid not in self.ports
+            }
         self._numbers += 1
         new = Ring(self._numbers, nodes, group)
         order = sorted(group)

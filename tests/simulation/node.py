@@ -39,6 +39,11 @@ GIVE_UP_SECONDS = 10.0
 Disk = tuple[tuple[Row, ...], tuple[OpId, ...]]
 
 
+def rows_of(tree: Tree) -> tuple[Row, ...]:
+    """The whole database."""
+    return (root_row(tree.root), *(entry_row(entry) for entry in tree.by_inode.values() if entry.inode))
+
+
 class RecordingDcdb(Dcdb):
     """The real application, which also remembers by which operations its tree came about."""
 
@@ -86,6 +91,7 @@ class SimulatedMachine(Machine):
     """The machine under test; only tells the simulator which message is which."""
 
     app: RecordingDcdb
+    app_type: type[RecordingDcdb] = RecordingDcdb
 
     def _deliver(self, sender: Address, data: bytes, clock: Clock) -> None:
         if len(data) >= 24:
@@ -103,10 +109,23 @@ class SimulatedMachine(Machine):
         super()._reply(request, result)
 
 
+class EagerMachine(SimulatedMachine):
+    """Sends while a synchronisation runs, as original nodes do (W7); receives like ours."""
+
+    def _send_held(self, clock: Clock) -> None:
+        mode = self.mode
+        if mode in (Mode.START_SYNC, Mode.UPDATE):
+            self.mode = Mode.SYNCED
+        super()._send_held(clock)
+        self.mode = mode
+
+
 class Node:
     """A node; ``machine`` is None while its process does not run."""
 
-    def __init__(self, world: World, nodeid: int, disk: Disk, skew: int, machine: type[SimulatedMachine]) -> None:
+    def __init__(
+        self, world: World, nodeid: int, disk: Disk, skew: int, machine: type[SimulatedMachine]
+    ) -> None:
         self.world = world
         self.nodeid = nodeid
         self.skew = skew
@@ -120,6 +139,7 @@ class Node:
         self.hung_for = 0.0
         self.quorate = False
         self.effect_mode = Mode.START
+        self.synced_since = 0.0
         self.congested_until = 0.0
         self.queue: deque[tuple[Send, float]] = deque()
         self.rejoin_at: float | None = None
@@ -130,6 +150,11 @@ class Node:
     @property
     def process(self) -> Address:
         return Address(self.nodeid, self.pid)
+
+    @property
+    def eager(self) -> bool:
+        """Whether it sends as originals do."""
+        return self.machine_type is EagerMachine
 
     @property
     def port(self) -> Port:
@@ -149,7 +174,7 @@ class Node:
         """Load the disk and join."""
         self.pid += 1
         rows, history = self.disks[-1]
-        self.app = RecordingDcdb(Tree.load(rows, self.clock.wall), history, self)
+        self.app = self.machine_type.app_type(Tree.load(rows, self.clock.wall), history, self)
         self.machine = self.machine_type(
             self.app,
             nodeid=self.nodeid,
@@ -180,10 +205,8 @@ class Node:
     def persist(self) -> None:
         """One transaction."""
         assert self.app is not None
-        tree = self.app.tree
-        tree.take_changes()
-        rows = (root_row(tree.root), *(entry_row(e) for e in tree.by_inode.values() if e.inode))
-        self.disks.append((rows, tuple(self.app.history)))
+        self.app.tree.take_changes()
+        self.disks.append((rows_of(self.app.tree), tuple(self.app.history)))
 
     def break_store(self) -> None:
         """A transaction fails."""
@@ -282,5 +305,6 @@ class Node:
                 self.world.checker.replied(self, effect)
             elif isinstance(effect, ModeChanged):
                 self.effect_mode = effect.new
+                self.synced_since = self.world.now
         if self.queue:
             self.pump()

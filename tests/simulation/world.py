@@ -18,7 +18,7 @@ from quorate.pmxcfs.tree import Tree
 from quorate.pmxcfs.wire import FsMessage, FsOp, Unlock
 from tests.simulation.checker import Checker, Violation
 from tests.simulation.network import Item, Network
-from tests.simulation.node import EPOCH_START, Disk, Node, OpId, SimulatedMachine
+from tests.simulation.node import EPOCH_START, Disk, EagerMachine, Node, OpId, SimulatedMachine, rows_of
 
 TICK_SECONDS = 0.25
 STEP_SECONDS = 0.001
@@ -50,7 +50,7 @@ class World:
     """One run. ``trace`` collects a line per event when asked for."""
 
     def __init__(
-        self, seed: int, machine: type[SimulatedMachine] = SimulatedMachine, *, trace: bool = False
+        self, seed: int, mutant: type[SimulatedMachine] | None = None, *, trace: bool = False
     ) -> None:
         self.seed = seed
         self.random = Random(seed)
@@ -67,11 +67,26 @@ class World:
         self._serial = 0
         self._tick_at = 0.0
         self._ghosts = 0
+        self._number = 0
+        self.healed = False
         self.base = self._base_disk()
+        # A wrong machine everywhere, or one wrong among right ones: some faults only show in one of them.
+        wrong = self.random.choice((self.nodeids, self.nodeids[:1], self.nodeids[-1:]))
         self.nodes = {
-            nodeid: Node(self, nodeid, self.base, self.random.choice((0, 0, -3, 7)), machine)
+            nodeid: Node(
+                self,
+                nodeid,
+                self.base,
+                self.random.choice((0, 0, -3, 7)),
+                mutant if mutant is not None and nodeid in wrong else SimulatedMachine,
+            )
             for nodeid in self.nodeids
         }
+        if self.random.random() < 0.3:  # a mixed cluster
+            eager = self.random.choice(list(self.nodes.values()))
+            if eager.machine_type is SimulatedMachine:
+                eager.machine_type = EagerMachine
+                eager.start()
         self.forever_hung: Node | None = None
 
     def run(self) -> None:
@@ -82,8 +97,16 @@ class World:
         else:
             for nodeid in self.nodeids:
                 self._at(self.random.uniform(0.0, 3.0), self._merge_one(nodeid))
-        for _ in range(self.random.randint(2, 7)):
-            self._at(self.random.uniform(1.0, end), self._fault)
+        for _ in range(self.random.randint(2, 5)):
+            # Faults come in groups, milliseconds apart, with messages under way: that is where it hurts.
+            at = self.random.uniform(1.0, end)
+            for _ in range(self.random.choice((1, 1, 2, 3))):
+                for _ in range(self.random.choice((0, 1, 2, 4))):
+                    self._number += 1
+                    early = self.random.choice((0.0, 0.002, 0.005))
+                    self._at(at - early, self._client(10_000 + self._number))
+                self._at(at, self._fault)
+                at += self.random.choice((0.003, 0.01, 0.03, 0.5))
         for number in range(self.random.randint(10, 30)):
             at = self.random.uniform(0.2, end + 1.0)
             for burst in range(self.random.choice((1, 1, 3))):
@@ -193,6 +216,8 @@ class World:
     # Faults
 
     def _fault(self) -> None:
+        if self.healed:
+            return
         kind = self.random.choice(FAULTS)
         node = self.random.choice(list(self.nodes.values()))
         self.say(f"fault: {kind} (node {node.nodeid})")
@@ -287,6 +312,7 @@ class World:
 
     def _heal(self) -> None:
         self.say("heal")
+        self.healed = True
         nodes = list(self.nodes.values())
         if len(nodes) > 2 and self.random.random() < 0.1:
             self.forever_hung = self.random.choice(nodes)
@@ -343,9 +369,7 @@ class World:
         tree = Tree.new(EPOCH_START)
         for path in (b"priv", b"priv/lock", b"a"):
             tree.mkdir(path, 0, EPOCH_START, 0)
-        from quorate.pmxcfs.rows import entry_row, root_row
-
-        return (root_row(tree.root), *(entry_row(e) for e in tree.by_inode.values() if e.inode)), ()
+        return rows_of(tree), ()
 
     # Telling
 

@@ -134,15 +134,16 @@ class Life:
 
     def _cut_off(self) -> None:
         """From here on own messages may be applied by others without this node learning of it (W5)."""
-        if self.requests.sent:
+        self.requests.cut_off()
+        if self.requests.unresolved and self._mark is None:
             self._mark = self.app.mark()
-            self.requests.cut_off()
 
     def _resolve(self) -> None:
         """Back in sync: answer what was under way when this node was cut off (W5)."""
         unresolved = self.requests.take_unresolved()
         if unresolved:
-            results = self.app.resolve(unresolved, self._mark, self.own.nodeid)
+            mark, self._mark = self._mark, None
+            results = self.app.resolve(unresolved, mark, self.own.nodeid)
             for request, result in zip(unresolved, results, strict=True):
                 self._reply(request, -errno.EBUSY if result is None else result)
 

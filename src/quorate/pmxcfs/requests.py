@@ -90,6 +90,10 @@ class Requests:
         self.unresolved.extend(self.sent.values())
         self.sent.clear()
 
+    def doubt(self, request: Request) -> None:
+        """It was answered with an error of this node's own; others may have applied it and show its traces."""
+        self.unresolved.append(request)
+
     def take_unresolved(self) -> list[Request]:
         """All requests whose fate is unknown, oldest first."""
         unresolved, self.unresolved = self.unresolved, []

@@ -91,6 +91,7 @@ class Synchronisation(Life):
         if self.checks_quorum and not self.quorate:
             if request is not None:
                 self._reply(request, -errno.EPERM)
+                self.requests.doubt(request)
             self._leave(clock, "a message was delivered without quorum", failure=False)
             return
         delivery = self.app.deliver(
@@ -108,6 +109,8 @@ class Synchronisation(Life):
         if delivery.outcome is Outcome.REFUSE:
             self._leave(clock, f"message from {sender.nodeid} refused: {delivery.reason}")
         elif delivery.outcome is Outcome.BROKEN:
+            if request is not None:
+                self.requests.doubt(request)
             self._break(clock, delivery.reason)
         else:
             for subtype, payload in delivery.sends:
