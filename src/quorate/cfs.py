@@ -21,6 +21,8 @@ LOCK_ACQUIRE_SECONDS: Final = 10.0
 LOCK_HOLD_SECONDS: Final = 60.0
 """Half of the 120 s after which the file system may give a lock to another node (pvecm 3.6)."""
 LOCK_RETRY_FACTOR: Final = 0.1
+LOCK_RETRY_MINIMUM: Final = 0.05
+"""Seconds; the part of what is left would become ever shorter, down to a busy loop."""
 LOCK_MESSAGE_SECONDS: Final = 1.0
 MAX_FILE_SIZE: Final = 1024 * 1024
 """Largest file of the cluster file system."""
@@ -238,7 +240,7 @@ class Cfs:
             if now >= next_message:
                 waiting(f"trying to acquire cfs lock '{lock_id}' ...")
                 next_message = now + LOCK_MESSAGE_SECONDS
-            self._clock.sleep(min(end - now, 10.0) * LOCK_RETRY_FACTOR)
+            self._clock.sleep(max(min(end - now, 10.0) * LOCK_RETRY_FACTOR, LOCK_RETRY_MINIMUM))
 
     def _json(self, path: str) -> dict[str, Any]:
         try:

@@ -65,8 +65,7 @@ def finish(host: Host) -> None:
     """The member's own files and services (pvecm 3.5 from step 6); may be repeated."""
     try:
         ssh.setup_sshd(host)
-        ssh.unlink_known_hosts(host)
-        nodefiles.updatecerts(host, force=True)
+        nodefiles.updatecerts(host, force=True, link_known_hosts=True)
         host.out.line("generated new node certificate, restart pveproxy and pvedaemon services")
         host.run(["systemctl", "reload-or-restart", "pvedaemon", "pveproxy"], timeout=RELOAD_SECONDS)
     except (ClusterError, CfsError, CommandError, OSError) as e:
