@@ -70,7 +70,7 @@ class Files(MountBase):
             return self._open_virtual(target, body.flags)
         if target.is_directory:
             return errno.EACCES if target is self.nodes.root else errno.EISDIR
-        if target.entry is None and target.ghost is None and not target.creating:
+        if target.removed:
             return errno.ENOENT
         if body.flags & os.O_TRUNC:
             refused = self.truncate(target, 0)
@@ -167,7 +167,7 @@ class Files(MountBase):
         data = body.data if count == len(body.data) else body.data[:count]
         if node.ghost is not None:
             return self._write_ghost(node, offset, data)
-        if node.entry is None and not node.creating:
+        if node.removed:
             return node.error or errno.ENOENT
         size = node.size()
         if offset + count > size and self.tree.total_size + offset + count - size > MAX_TOTAL_SIZE:

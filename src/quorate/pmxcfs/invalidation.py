@@ -61,7 +61,7 @@ class Invalidation(Files):
             successor = new.by_inode.get(entry.inode)
             parent = self.nodes.by_inode.get(entry.parent)
             if successor is None or successor.type != entry.type:
-                self.nodes.detach(entry)
+                self.nodes.detach(entry, _path_in(old, entry))
                 self._notice_name(parent, entry.name, node)
                 self._notice_data(node)
                 continue
@@ -119,7 +119,7 @@ class Invalidation(Files):
         parent = self.nodes.by_inode.get(directory.inode)
         if parent is not None:
             parent.listing = None
-        node = self.nodes.detach(entry)
+        node = self.nodes.detach(entry, _path_in(self.tree, entry))
         if own or parent is None:
             return
         if node is not None and node.lookups:
@@ -134,7 +134,8 @@ class Invalidation(Files):
         assert change.old_parent is not None
         assert change.old_name is not None
         old_parent = self.nodes.by_inode.get(change.old_parent.inode)
-        replaced = self.nodes.detach(change.replaced) if change.replaced is not None else None
+        gone = change.replaced
+        replaced = self.nodes.detach(gone, _path_in(self.tree, gone)) if gone is not None else None
         node = self.nodes.by_inode.get(entry.inode)
         for directory in (parent, old_parent):
             if directory is not None:
@@ -197,3 +198,11 @@ class Invalidation(Files):
         self.notices.append(lambda session: session.notify_inval_entry(parent_id, name))
         if node is not None and node.lookups:
             self._notice_attributes(node)
+
+
+def _path_in(tree: Tree, entry: Entry) -> bytes:
+    """Where a removed entry was; a private place when that can't be told any more."""
+    try:
+        return tree.path_of(entry)
+    except KeyError:
+        return b"priv/" + entry.name

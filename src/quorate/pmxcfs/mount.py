@@ -314,9 +314,11 @@ class Mount(Invalidation):
         self.send(FsMessage(FsOp.DELETE, path), request, then)
         return None
 
-    def _attr_reply(self, target: Node | VirtualEntry) -> bytes:
+    def _attr_reply(self, target: Node | VirtualEntry) -> Reply:
         if isinstance(target, VirtualEntry):
             return attr_out(*self.virtual_attributes(target))
+        if target.removed:
+            return errno.ENOENT
         return attr_out(*self.attributes(target))
 
     def _attr_answer(self, request: r.Request, node: Node) -> Callable[[], None]:

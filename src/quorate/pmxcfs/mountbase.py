@@ -109,7 +109,7 @@ class MountBase(Operations):
         entry = node.entry
         quorate = self.submitter.writable
         if entry is None:
-            path = self.path_of(node) or node.name
+            path = node.name if node.ghost is not None else self.path_of(node) or node.name
             attr = loose_attributes(node, path, gid=self.gid, quorate=quorate, mtime=self._time_of(node))
             return attr, 0
         path = self.tree.path_of(entry)

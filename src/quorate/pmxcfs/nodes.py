@@ -73,6 +73,7 @@ class Node:
         self.creating = False
         self.parent: Node | None = None
         self.name = b""
+        """Its name there; of a removed file: the path that it had."""
         self.truncates = False
         """The create had O_TRUNC: should the file exist already, it is to be emptied."""
         self.ghost: bytearray | None = None
@@ -91,6 +92,11 @@ class Node:
     @property
     def is_directory(self) -> bool:
         return self.entry is not None and self.entry.children is not None
+
+    @property
+    def removed(self) -> bool:
+        """Whether it is gone for good: not in the tree, not on its way there, not kept for an open handle."""
+        return self.entry is None and self.ghost is None and not self.creating
 
     @property
     def dirty(self) -> bool:
@@ -194,13 +200,17 @@ class NodeTable:
         self.by_inode[entry.inode] = node
         return True
 
-    def detach(self, entry: Entry) -> Node | None:
-        """The entry left the tree. Its node, if the kernel knows one, keeps the content while it is open."""
+    def detach(self, entry: Entry, path: bytes) -> Node | None:
+        """The entry left the tree. Its node, if the kernel knows one, keeps the content while it is open.
+
+        ``path``: where it was; decides who may still read it.
+        """
         node = self.by_inode.pop(entry.inode, None)
         if node is None:
             return None
         if entry.children is None and node.opens:
             node.ghost = bytearray(node.content())
+            node.name = path
         node.entry = None
         node.attr = None
         node.listing = None
@@ -246,7 +256,7 @@ class NodeTable:
 
 def mode_of(path: bytes, *, directory: bool, quorate: bool) -> int:
     """Type and permission bits of a tree entry (core 1.9)."""
-    if not path:
+    if not path and directory:
         return stat.S_IFDIR | 0o755
     private = is_private(path)
     if directory:
