@@ -47,6 +47,19 @@ Handler = Callable[[Peer, bytes], tuple[int, bytes]]
 """Takes a whole request of exactly its size field's length; returns (0, payload) or (negated errno, b"")."""
 
 
+def respond(handler: Handler, peer: Peer, data: bytes, max_message: int) -> bytes:
+    """The whole response to a message that came; the size field is checked here (status 6.3)."""
+    operation = codec.operation_of(data)
+    try:
+        size = codec.unpack_request(data).size
+    except codec.CodecError:
+        return codec.pack_response(operation, -errno.EINVAL)
+    error, payload = handler(peer, data[:size])
+    if codec.RESPONSE_BYTES + len(payload) > max_message:  # libqb's clients cannot take it
+        return codec.pack_response(operation, -errno.ENOBUFS)
+    return codec.pack_response(operation, error, payload)
+
+
 class Server(Protocol):
     """What a connection needs of the server."""
 
@@ -222,22 +235,13 @@ class Connection:
             self._server.log.warning("ignored an IPC message that is not of pid %d", self._peer.pid)
             return True
         data = bytes(memoryview(buffer)[:count])
-        operation = codec.operation_of(data)
-        if operation == codec.DISCONNECT:
+        if codec.operation_of(data) == codec.DISCONNECT:
             self.close()
             return False
-        try:
-            if flags & socket.MSG_TRUNC:
-                raise codec.CodecError(f"a request longer than {codec.MAX_MESSAGE} bytes")
-            header = codec.unpack_request(data)
-        except codec.CodecError as error:
-            self._server.log.debug("pid %d sent %s", self._peer.pid, error)
-            response = codec.pack_response(operation, -errno.EINVAL)
-        else:
-            error_number, payload = self._server.handler(self._peer, data[: header.size])
-            if codec.RESPONSE_BYTES + len(payload) > self._max_message:
-                error_number, payload = -errno.ENOBUFS, b""
-            response = codec.pack_response(operation, error_number, payload)
+        if flags & socket.MSG_TRUNC:
+            self._server.log.debug("pid %d sent more than %d bytes", self._peer.pid, len(buffer))
+            data = data[: codec.REQUEST_BYTES]  # whose size field then is impossible
+        response = respond(self._server.handler, self._peer, data, self._max_message)
         return self._send(response)
 
     def _reach(self, sender: object) -> bool:
