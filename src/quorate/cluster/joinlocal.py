@@ -64,6 +64,12 @@ def _stop_cluster_service(host: Host) -> None:
         _systemctl(host, "stop", "pve-cluster")
     except CommandError as e:
         raise ClusterError(f"can't stop pve-cluster service: {e}") from e
+    if host.cfs.mounted():
+        # Its database must not be moved away under a daemon that is not the service's.
+        raise ClusterError(
+            f"can't stop pve-cluster service: {host.cfs.root} is still mounted. Was pmxcfs started by hand?"
+            f" Then end it ('killall pmxcfs') and repeat the command"
+        )
 
 
 def _set_database_aside(host: Host, undo: UndoList) -> bool:

@@ -116,6 +116,7 @@ class Node:
         (self.settings.ssh_dir / "ssh_host_rsa_key.pub").write_text("ssh-rsa HOSTKEY root@n2\n")
         (self.settings.ssh_dir / "sshd_config").write_text("#PermitRootLogin no\n")
         self.mount_standalone()
+        self.commands.on["systemctl stop pve-cluster"] = self.unmount
         self.commands.on["systemctl start corosync pve-cluster"] = self.mount_cluster
 
     def mount_standalone(self) -> None:
@@ -127,9 +128,13 @@ class Node:
 
     def mount_cluster(self) -> None:
         """What the cluster's state brings."""
+        self.mount_quorate()
         (self.settings.mountpoint / "nodes" / "n2").mkdir(parents=True)
 
-    def mount_without_quorum(self) -> None:
+    def mount_quorate(self) -> None:
+        (self.settings.mountpoint / "local").symlink_to("nodes/n2")
+
+    def unmount(self) -> None:
         (self.settings.mountpoint / "local").unlink()
 
     def state(self) -> dict[str, bytes]:

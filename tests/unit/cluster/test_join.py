@@ -168,11 +168,15 @@ def start_fails(node: Node, cluster: Cluster) -> None:
 
 
 def no_quorum(node: Node, cluster: Cluster) -> None:
-    node.commands.on["systemctl start corosync pve-cluster"] = node.mount_without_quorum
+    node.commands.on["systemctl start corosync pve-cluster"] = lambda: None
 
 
 def no_sync(node: Node, cluster: Cluster) -> None:
-    node.commands.on["systemctl start corosync pve-cluster"] = lambda: None
+    node.commands.on["systemctl start corosync pve-cluster"] = node.mount_quorate
+
+
+def other_daemon(node: Node, cluster: Cluster) -> None:
+    del node.commands.on["systemctl stop pve-cluster"]
 
 
 TAKEN_BACK = "DELETE /cluster/config/nodes/n2"
@@ -187,6 +191,7 @@ TAKEN_BACK = "DELETE /cluster/config/nodes/n2"
         (no_answer, r"^Cluster join aborted!$", True),
         (odd_answer, r"^the cluster's answer to the join request is not as expected", True),
         (stop_fails, r"^can't stop pve-cluster service: .*made to fail", True),
+        (other_daemon, r"^can't stop pve-cluster service: .* is still mounted", True),
         (start_fails, r"^starting pve-cluster failed: .*made to fail", True),
         (no_quorum, r"^no quorum within 120 s", True),
         (no_sync, r"^the cluster file system was not in sync within 60 s", True),

@@ -65,7 +65,7 @@ def test_a_joiner_from_the_future_past_is_refused(node: Node) -> None:
 
 
 def test_without_quorum_nothing_is_admitted_or_removed(node: Node) -> None:
-    node.mount_without_quorum()
+    node.unmount()
     for call in (lambda: membership.add(node.host, NEW), lambda: membership.remove(node.host, "n1")):
         with pytest.raises(Exception, match=r"^cluster not ready - no quorum\?$"):
             call()
@@ -147,7 +147,7 @@ def test_a_lock_that_became_anothers_is_left_alone(node: Node) -> None:
 
 
 def test_without_quorum_there_are_no_locks(node: Node) -> None:
-    node.mount_without_quorum()
+    node.unmount()
     with pytest.raises(LockError, match=r"^cfs-lock 'x' error: no quorum!$"), node.host.cfs.lock("x"):
         pass
 
