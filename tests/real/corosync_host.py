@@ -21,7 +21,7 @@ from typing import Protocol
 
 START_LIMIT = 30.0
 """Seconds for Corosync to start or stop; it takes about one on a quiet machine."""
-BODY_LIMIT = 60
+BODY_LIMIT = 100
 """Seconds for one test body inside."""
 
 _MOUNTS = """set -e
@@ -221,7 +221,7 @@ class Dispatchable(Protocol):
     def dispatch(self) -> bool: ...
 
 
-def wait_until(condition: Callable[[], bool], *services: Dispatchable, limit: float = 20.0) -> None:
+def wait_until(condition: Callable[[], bool], *services: Dispatchable, limit: float = 40.0) -> None:
     """Dispatch ``services`` as an event loop does until ``condition`` holds."""
     deadline = time.monotonic() + limit
     while not condition():

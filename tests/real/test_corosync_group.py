@@ -98,7 +98,7 @@ class Daemon:
         nodes = json.loads(self.status.members()).get("nodelist", {})
         return {name: node["online"] for name, node in nodes.items()}
 
-    def run_until(self, condition: Callable[[], bool], limit: float = 20.0) -> None:
+    def run_until(self, condition: Callable[[], bool], limit: float = 40.0) -> None:
         deadline = time.monotonic() + limit
         while not condition():
             assert time.monotonic() < deadline, f"not true within {limit} s; modes {self.modes}"

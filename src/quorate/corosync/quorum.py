@@ -28,13 +28,16 @@ class NoQuorumProviderError(Exception):
 class Quorum(Service):
     """Tracks the quorum state. ``notify(quorate, ring_seq)`` is called from ``dispatch()``.
 
-    The current state is reported at once, then every change (core 8.1). Raises LibraryError when
-    Corosync does not run, TryAgainError while it starts, NoQuorumProviderError.
+    The current state is reported at once, then every change of quorum or membership (core 8.1).
+    Raises LibraryError when Corosync does not run, TryAgainError while it starts,
+    NoQuorumProviderError.
     """
 
     def __init__(self, notify: Notify) -> None:
         super().__init__("libquorum.so.5", "quorum")
         self._notify = notify
+        self.members: frozenset[int] = frozenset()
+        """Node ids of the partition, as of the latest notification; set before ``notify`` is called."""
         self._callbacks = ffi.new("quorum_callbacks_t *")
         self._c_notify = self._callback("quorum_notification_fn_t", self._on_notify)
         self._callbacks.notify = self._c_notify
@@ -57,6 +60,7 @@ class Quorum(Service):
         self._call("getquorate", answer)
         return bool(answer[0])
 
-    def _on_notify(self, _handle: int, quorate: int, ring_seq: int, _entries: int, _view: Any) -> None:
+    def _on_notify(self, _handle: int, quorate: int, ring_seq: int, entries: int, view: Any) -> None:
         if not self._closed:
+            self.members = frozenset(view[index] for index in range(entries))
             self._notify(bool(quorate), int(ring_seq))
