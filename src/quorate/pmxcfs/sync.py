@@ -100,6 +100,8 @@ def lost_entries(old: Tree, new: Tree) -> list[LostEntry]:
     """What ``old`` had that is gone or different in ``new``, by path; for the dump in the backup directory.
 
     The root itself and directories that are only touched otherwise are left out: nothing of theirs is lost.
+    So are files whose content ``new`` has under the same name, made by whomever: the corosync.conf that every
+    new member brings along.
     """
     lost = []
     for inode, entry in old.by_inode.items():
@@ -107,10 +109,14 @@ def lost_entries(old: Tree, new: Tree) -> list[LostEntry]:
             continue
         after = new.by_inode.get(inode)
         if after is None or (entry.type == REGULAR and not _same(entry, after)):
+            path = old.path_of(entry)
             data = entry.content() if entry.type == REGULAR else None
+            there = new.lookup(path)
+            if there is not None and there.type == entry.type and data == _content(there):
+                continue
             lost.append(
                 LostEntry(
-                    old.path_of(entry),
+                    path,
                     entry.type,
                     entry.version,
                     entry.writer,
@@ -121,6 +127,10 @@ def lost_entries(old: Tree, new: Tree) -> list[LostEntry]:
             )
     lost.sort()
     return lost
+
+
+def _content(entry: Entry) -> bytes | None:
+    return entry.content() if entry.type == REGULAR else None
 
 
 def _check_root(update: Update) -> None:

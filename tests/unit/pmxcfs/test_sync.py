@@ -159,6 +159,20 @@ def test_what_is_lost_is_told() -> None:
     ]
 
 
+def test_what_the_leader_has_as_well_is_not_lost() -> None:
+    """A new member brings its copy of corosync.conf; others have the same text since another second."""
+    old, leader = Tree.new(0), Tree.new(0)
+    for tree, mtime in ((old, 10), (leader, 20)):
+        tree.create(b"corosync.conf", 0, mtime, mtime)
+        tree.write(b"corosync.conf", 0, mtime, mtime, b"text", 0, True)
+    old.mkdir(b"made-by-both", 1, 11, 11)
+    leader.create(b"other", 2, 21, 21)
+    leader.mkdir(b"made-by-both", 2, 22, 22)
+    assert lost_entries(old, commit(old, leader)) == []
+    leader.write(b"corosync.conf", 2, 23, 23, b"newer", 0, True)
+    assert [item.path for item in lost_entries(old, commit(old, leader))] == [b"corosync.conf"]
+
+
 @pytest.mark.parametrize(
     "damage", ["missing update", "wrong content", "own index", "leader index", "bad root"]
 )
