@@ -115,8 +115,10 @@ def _usable(file: CachedFile[T]) -> tuple[T, float]:
     try:
         return file.get()
     except OSError as err:
-        text = f"unable to read '{file.path}': {err.strerror}"
-        raise KeyFileError(f"{text} - run 'pvecm updatecerts' when the cluster is quorate") from err
+        hint = "is the cluster file system running and in sync (systemctl status pve-cluster)?"
+        if isinstance(err, FileNotFoundError):
+            hint += " If it is and has quorum, run 'pvecm updatecerts'."
+        raise KeyFileError(f"unable to read '{file.path}': {err.strerror} - {hint}") from err
     except ValueError as err:
         raise KeyFileError(f"'{file.path}' holds no usable RSA key") from err
 

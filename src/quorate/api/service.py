@@ -6,6 +6,7 @@ import argparse
 import asyncio
 import contextlib
 import grp
+import importlib
 import logging
 import os
 import pwd
@@ -36,6 +37,8 @@ STOP_SECONDS: Final = 10.0
 """What running requests get at the end; systemd waits longer than this."""
 SYSTEMCTL_SECONDS: Final = 90.0
 FAILED: Final = 1
+_PRELOADED = ("quorate.cluster.create", "quorate.cluster.join", "quorate.cluster.membership")
+"""What calls import when they need it: loaded once before the helper is forked, not again in each call."""
 
 
 class ServiceError(Exception):
@@ -83,6 +86,8 @@ def run_privileged(settings: Settings) -> None:
         raise ServiceError(str(err)) from err
     node = local_node()
     router = make_router()
+    for name in _PRELOADED:
+        importlib.import_module(name)
     executor = Executor(make_work(settings, router, node))
     executor.start()
     listening = _local_socket(settings.api_socket)
