@@ -1,0 +1,45 @@
+"""What a synchronisation takes away is kept, privately and not for ever (W24)."""
+
+from __future__ import annotations
+
+import os
+import stat
+import tarfile
+from pathlib import Path
+
+from quorate.pmxcfs.backup import KEEP, save_lost, summary
+from quorate.pmxcfs.effects import LostEntries
+from quorate.pmxcfs.sync import LostEntry
+
+LOST = (
+    LostEntry(b"d", 4, 5, 1, 1_700_000_000, None, True),
+    LostEntry(b"priv/f\xff", 8, 7, 2, 1_700_000_001, b"secret", False),
+)
+
+
+def test_archive(tmp_path: Path) -> None:
+    before = os.umask(0)
+    try:
+        path = save_lost(tmp_path / "backup", LOST, 1_700_000_100)
+    finally:
+        os.umask(before)
+    assert stat.S_IMODE(path.stat().st_mode) == 0o600
+    assert stat.S_IMODE(path.parent.stat().st_mode) == 0o700
+    with tarfile.open(path) as archive:
+        members = archive.getmembers()
+        assert [os.fsencode(member.name) for member in members] == [b"d", b"priv/f\xff"]
+        assert members[1].mtime == 1_700_000_001
+        content = archive.extractfile(members[1])
+        assert content is not None
+        assert content.read() == b"secret"
+
+
+def test_the_newest_are_kept(tmp_path: Path) -> None:
+    paths = [save_lost(tmp_path, LOST, 1_700_000_100 + number // 2) for number in range(KEEP + 3)]
+    assert len(set(paths)) == KEEP + 3
+    assert len(list(tmp_path.iterdir())) == KEEP
+    assert paths[-1].exists()
+
+
+def test_summary() -> None:
+    assert summary(LostEntries(LOST * 4, diverged=True)).endswith("and 3 more")

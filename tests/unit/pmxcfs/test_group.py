@@ -1,0 +1,241 @@
+"""A group's adapter: order of messages, flow control, loss of Corosync. The machine is a script."""
+
+from __future__ import annotations
+
+import logging
+from collections.abc import Iterator, Sequence
+from typing import Any
+
+import pytest
+
+from quorate.corosync.errors import InterruptError, LibraryError, SendResult
+from quorate.pmxcfs.effects import Clock, Effect, LeaveGroup, Level, Log, Rejoin, Reply, Send
+from quorate.pmxcfs.group import SEND_LIMIT, Group
+from quorate.pmxcfs.loop import Loop
+from quorate.pmxcfs.wire import MessageType
+
+
+class Time:
+    now = 0.0
+
+    def __call__(self) -> float:
+        return self.now
+
+
+class FakeCpg:
+    """Corosync as the test wants it."""
+
+    def __init__(self, world: World) -> None:
+        self.world = world
+        self.closed = False
+        self._fd = 1000 + len(world.connections)
+        world.connections.append(self)
+
+    def fileno(self) -> int:
+        return self._fd
+
+    def local_nodeid(self) -> int:
+        return 1
+
+    def join(self, group: bytes) -> SendResult:
+        self.world.calls.append("join")
+        return self.world.answer
+
+    def leave(self) -> SendResult:
+        self.world.calls.append("leave")
+        return self.world.answer
+
+    def mcast(self, parts: Sequence[bytes]) -> SendResult:
+        if self.world.fault is not None:
+            raise self.world.fault
+        if self.world.answer is SendResult.SENT:
+            self.world.sent.append(b"".join(parts))
+        return self.world.answer
+
+    def dispatch(self) -> bool:
+        raise LibraryError("cpg_dispatch")
+
+    def close(self) -> None:
+        self.closed = True
+
+
+class Script:
+    """A machine that notes its events and answers with what the test put in."""
+
+    def __init__(self) -> None:
+        self.events: list[tuple[str, Any]] = []
+        self.answers: dict[str, list[Effect]] = {}
+
+    def __getattr__(self, name: str) -> Any:
+        def event(*arguments: Any, **options: Any) -> list[Effect]:
+            self.events.append((name, arguments))
+            return self.answers.pop(name, [])
+
+        return event
+
+
+class FakeLoop(Loop):
+    """Descriptors are only noted: the fake connection has none."""
+
+    def add_reader(self, fd: int, callback: Any, rank: int) -> None:
+        self.readers = {**getattr(self, "readers", {}), fd: callback}
+
+    def remove_reader(self, fd: int) -> None:
+        self.readers.pop(fd)
+
+
+class World:
+    def __init__(self) -> None:
+        self.time = Time()
+        self.loop = FakeLoop(self.time)
+        self.connections: list[FakeCpg] = []
+        self.calls: list[str] = []
+        self.sent: list[bytes] = []
+        self.answer = SendResult.SENT
+        self.fault: Exception | None = None
+        self.refuse_connection = False
+        self.lost = 0
+        self.script = Script()
+        log = logging.Logger("group")
+        log.addHandler(logging.NullHandler())
+        self.group = Group(
+            b"group\0",
+            self.script,  # type: ignore[arg-type]
+            self.loop,
+            log=log,
+            clock=lambda: Clock(0, self.time.now),
+            before_event=lambda: None,
+            after_event=lambda: None,
+            special=lambda effect: None,
+            lost=self._lost,
+            connect=self._connect,
+        )
+
+    def _connect(self, **_callbacks: Any) -> FakeCpg:
+        if self.refuse_connection:
+            raise LibraryError("cpg_initialize")
+        return FakeCpg(self)
+
+    def _lost(self) -> None:
+        self.lost += 1
+
+    def at(self, now: float) -> None:
+        self.time.now = now
+        self.loop.run_once(0)
+
+    def events(self) -> list[str]:
+        return [name for name, _ in self.script.events]
+
+
+@pytest.fixture
+def world() -> Iterator[World]:
+    world = World()
+    yield world
+    world.loop.close()
+
+
+def send(text: bytes, count: int = 0) -> Send:
+    return Send((text,), MessageType.NORMAL, count)
+
+
+def test_connects_joins_and_tells_the_machine(world: World) -> None:
+    world.script.answers["connected"] = [send(b"hello")]
+    assert world.group.connect()
+    assert world.events() == ["connected"]
+    assert world.sent == [b"hello"]
+
+
+def test_no_corosync_is_no_event(world: World) -> None:
+    world.refuse_connection = True
+    assert not world.group.connect()
+    assert world.events() == []
+
+
+def test_effects_of_a_nested_event_come_behind(world: World) -> None:
+    world.group.connect()
+    world.script.answers["submit"] = [send(b"third")]
+
+    def answered(result: int) -> None:
+        world.group.submit(1, (), None)
+
+    world.group.run([send(b"first"), Reply(answered, 0), send(b"second")])
+    assert world.sent == [b"first", b"second", b"third"]
+
+
+def test_flow_control_keeps_the_order_and_does_not_wait(world: World) -> None:
+    world.group.connect()
+    world.answer = SendResult.TRY_AGAIN
+    world.group.run([send(b"a"), send(b"b")])
+    world.at(1)
+    world.group.run([send(b"c")])
+    world.answer = SendResult.SENT
+    world.at(2)
+    assert world.sent == [b"a", b"b", b"c"]
+
+
+def test_flow_control_for_too_long(world: World) -> None:
+    world.group.connect()
+    world.answer = SendResult.TRY_AGAIN
+    sends = [send(b"a", 1), send(b"b", 2)]
+    world.group.run(sends)
+    world.at(SEND_LIMIT - 1)
+    assert "send_failed" not in world.events()
+    world.at(SEND_LIMIT + 1)
+    assert world.script.events[-1][0] == "send_failed"
+    assert list(world.script.events[-1][1][1]) == sends
+
+
+def test_one_refused_message_does_not_hold_back_the_others(world: World) -> None:
+    world.group.connect()
+    world.fault = InterruptError("cpg_mcast_joined")
+    world.group.run([send(b"a", 1)])
+    assert world.script.events[-1][0] == "send_failed"
+    world.fault = None
+    world.group.run([send(b"b", 2)])
+    assert world.sent == [b"b"]
+
+
+def test_corosync_gone_while_sending_and_while_listening(world: World) -> None:
+    world.group.connect()
+    world.fault = LibraryError("cpg_mcast_joined")
+    world.group.run([send(b"a", 1)])
+    assert world.events()[-1] == "disconnected"
+    assert world.lost == 1
+    assert world.connections[0].closed
+    assert not world.group.connected
+    world.fault = None
+    assert world.group.connect()
+    next(iter(world.loop.readers.values()))()
+    assert world.events()[-1] == "disconnected"
+    assert world.lost == 2
+
+
+def test_leaving_drops_what_was_not_sent(world: World) -> None:
+    world.group.connect()
+    world.answer = SendResult.TRY_AGAIN
+    world.group.run([send(b"a")])
+    world.answer = SendResult.SENT
+    world.group.run([LeaveGroup()])
+    world.at(1)
+    assert world.sent == []
+    assert world.calls == ["join", "leave"]
+
+
+def test_comes_back_by_a_new_connection(world: World) -> None:
+    world.group.connect()
+    world.group.run([LeaveGroup(), Rejoin(5.0), Log(Level.INFO, "text")])
+    world.at(4)
+    assert len(world.connections) == 1
+    world.at(6)
+    assert len(world.connections) == 2
+    assert world.events() == ["connected", "connected"]
+    assert world.calls == ["join", "leave", "join"]
+
+
+def test_join_under_flow_control_is_tried_again(world: World) -> None:
+    world.answer = SendResult.TRY_AGAIN
+    world.group.connect()
+    assert world.events() == []
+    world.answer = SendResult.SENT
+    world.at(1)
+    assert world.events() == ["connected"]

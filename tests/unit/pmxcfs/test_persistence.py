@@ -1,0 +1,115 @@
+"""From changes to the store, and who may be told when (W15, W18, W19)."""
+
+from __future__ import annotations
+
+import errno
+from collections.abc import Callable, Iterator
+
+import pytest
+
+from quorate.pmxcfs.entry import Change
+from quorate.pmxcfs.load import DatabaseError
+from quorate.pmxcfs.loop import Loop
+from quorate.pmxcfs.persistence import Persistence
+from quorate.pmxcfs.rows import RowBatch
+from quorate.pmxcfs.tree import Tree
+
+NOW = 1_700_000_000
+
+
+class FakeStore:
+    def __init__(self) -> None:
+        self.batches: list[RowBatch] = []
+        self.dones: list[Callable[[Exception | None], None]] = []
+        self.full = False
+
+    def submit(self, batch: RowBatch, done: Callable[[Exception | None], None]) -> None:
+        if self.full:
+            raise DatabaseError(["too much waits"])
+        self.batches.append(batch)
+        self.dones.append(done)
+
+
+class Setting:
+    def __init__(self) -> None:
+        self.tree = Tree.new(NOW)
+        self.store = FakeStore()
+        self.loop = Loop()
+        self.changes: list[Change] = []
+        self.failures: list[Exception] = []
+        self.persistence = Persistence(
+            self.tree, self.store, self.loop, changed=self.changes.extend, failed=self.failures.append
+        )
+        self.persistence.flush()
+        self.finish()
+        self.store.batches.clear()
+        self.results: list[int] = []
+
+    def finish(self, error: Exception | None = None) -> None:
+        for done in self.store.dones:
+            done(error)
+        self.store.dones.clear()
+        self.loop.run_once(0)
+
+
+@pytest.fixture
+def setting() -> Iterator[Setting]:
+    setting = Setting()
+    yield setting
+    setting.loop.close()
+
+
+def test_one_batch_per_round(setting: Setting) -> None:
+    setting.tree.create(b"f", 0, NOW, NOW)
+    setting.persistence.collect()
+    setting.tree.write(b"f", 0, NOW, NOW, b"x", 0, False)
+    setting.tree.mkdir(b"d", 0, NOW, NOW)
+    setting.persistence.flush()
+    setting.persistence.flush()
+    assert [[row.inode for row in batch.rows] for batch in setting.store.batches] == [[2, 4, 0]]
+    assert len(setting.changes) == 4  # with the format of the new database
+
+
+def test_safe_means_stored(setting: Setting) -> None:
+    setting.persistence.when_stored(setting.results.append)
+    assert setting.results == [0]  # nothing is on its way
+    setting.tree.create(b"f", 0, NOW, NOW)
+    setting.persistence.when_stored(setting.results.append)
+    setting.persistence.flush()
+    setting.persistence.when_stored(setting.results.append)
+    assert setting.results == [0]
+    setting.finish()
+    assert setting.results == [0, 0, 0]
+
+
+def test_failure_reaches_those_who_wait(setting: Setting) -> None:
+    setting.tree.create(b"f", 0, NOW, NOW)
+    setting.persistence.when_stored(setting.results.append)
+    setting.persistence.flush()
+    setting.finish(OSError("disk full"))
+    assert setting.results == [-errno.EIO]
+    assert len(setting.failures) == 1
+    setting.persistence.retry(setting.results.append)
+    setting.finish()
+    assert setting.results == [-errno.EIO, 0]
+
+
+def test_a_full_queue_is_a_failure(setting: Setting) -> None:
+    setting.store.full = True
+    setting.tree.create(b"f", 0, NOW, NOW)
+    setting.persistence.when_stored(setting.results.append)
+    setting.persistence.flush()
+    assert setting.results == [-errno.EIO]
+
+
+def test_a_foreign_state_comes_behind_all_own_changes(setting: Setting) -> None:
+    setting.tree.create(b"mine", 0, NOW, NOW)
+    other = Tree.new(NOW)
+    other.mkdir(b"theirs", 2, NOW, NOW)
+    other.take_changes()
+    setting.persistence.replaced(setting.tree, other)
+    assert [[row.name for row in batch.rows] for batch in setting.store.batches] == [
+        [b"mine", b"__version__"],
+        [b"theirs", b"__version__"],
+    ]
+    assert setting.persistence.tree is other
