@@ -170,6 +170,29 @@ def test_a_flood_is_held_back_and_arrives_whole(running: CorosyncHost) -> None:
     running.run(body)
 
 
+def test_a_corosync_that_hangs_does_not_hang_the_sender(own: CorosyncHost) -> None:
+    own.start()
+
+    def body() -> None:
+        member = Member()
+        member.join()
+        corosync = int(Path("/run/corosync.pid").read_text())
+        os.kill(corosync, signal.SIGSTOP)
+        try:
+            sent = 0
+            while member.cpg.mcast([b"%d" % sent]) is SendResult.SENT:
+                sent += 1
+            assert 0 < sent < FLOOD
+            assert member.cpg.mcast([bytes(2_000_000)]) is SendResult.TRY_AGAIN
+            assert not member.cpg.dispatch()
+        finally:
+            os.kill(corosync, signal.SIGCONT)
+        wait_until(lambda: len(member.messages) == sent, member.cpg)
+        assert member.messages == [b"%d" % number for number in range(sent)]
+
+    own.run(body)
+
+
 @pytest.mark.parametrize("size", [0, 1, 1_047_552, 1_047_553, 1024 * 1024, 3 * 1024 * 1024 + 7])
 def test_long_messages_are_one_message(running: CorosyncHost, size: int) -> None:
     def body() -> None:

@@ -2,6 +2,9 @@
 
 A connection lives in one thread. It ends for good when it is closed, or when any call reports that
 Corosync is gone; then a new object is made.
+
+Only ``dispatch`` and ``Cpg.mcast`` never wait. Every other call is a round trip to Corosync without a limit
+of its own: it ends at once when Corosync dies, but not while Corosync hangs.
 """
 
 from __future__ import annotations

@@ -6,6 +6,7 @@ at once is cut and put together again by libcpg; the receiver sees one message (
 
 from __future__ import annotations
 
+import select
 from collections.abc import Callable, Sequence
 from typing import Any, Final, NamedTuple
 
@@ -71,6 +72,8 @@ class Cpg(Service):
         if code != CS_OK:
             raise error_for("cpg_initialize", code)
         self._open(int(handle[0]))
+        self._writable = select.poll()
+        self._writable.register(self._fd, select.POLLOUT)
         size = ffi.new("uint32_t *")
         self._call("max_atomic_msgsize_get", size)
         self.max_atomic_size = int(size[0])
@@ -125,6 +128,8 @@ class Cpg(Service):
             raise BadHandleError("cpg_mcast_joined")
         if self._group is None:
             raise NotExistError("cpg_mcast_joined")
+        if not self._writable.poll(0):  # Corosync hangs or is far behind: the library would wait for it
+            return SendResult.TRY_AGAIN
         message = parts[0] if len(parts) == 1 else b"".join(parts)
         size = len(message)
         if size > self.max_atomic_size:

@@ -2,7 +2,8 @@
 
 from __future__ import annotations
 
-import os
+import contextlib
+import socket
 from collections.abc import Callable, Iterator, Sequence
 from typing import Any
 
@@ -28,7 +29,7 @@ class FakeLibrary:
     """libcpg as far as the binding uses it: answers from `codes`, events from `events`."""
 
     def __init__(self) -> None:
-        self.read, self.write = os.pipe()
+        self.end, self.corosync = socket.socketpair()
         self.codes: dict[str, int] = {}
         self.events: list[Callable[[Any], None]] = []
         self.sent: list[bytes] = []
@@ -48,7 +49,7 @@ class FakeLibrary:
         return OK
 
     def cpg_fd_get(self, _handle: int, fd: Any) -> int:
-        fd[0] = self.read
+        fd[0] = self.end.fileno()
         return OK
 
     def cpg_max_atomic_msgsize_get(self, _handle: int, size: Any) -> int:
@@ -112,8 +113,8 @@ def fake(monkeypatch: pytest.MonkeyPatch) -> Iterator[FakeLibrary]:
     made = FakeLibrary()
     monkeypatch.setattr(_service, "library", lambda _soname: made)
     yield made
-    os.close(made.read)
-    os.close(made.write)
+    made.end.close()
+    made.corosync.close()
 
 
 class Heard:
@@ -291,6 +292,22 @@ def test_long_messages_wait_for_flow_control_before_they_block(fake: FakeLibrary
     with pytest.raises(TooBigError):
         cpg.mcast([bytes(MAX_MESSAGE), b"x"])
     assert [len(message) for message in fake.sent] == [1000, 1001]
+
+
+def test_nothing_is_sent_while_corosync_does_not_read(fake: FakeLibrary) -> None:
+    cpg = Heard().connect()
+    cpg.join(b"g")
+    fake.end.setblocking(False)
+    with contextlib.suppress(BlockingIOError):
+        while True:
+            fake.end.send(bytes(4096))
+    assert cpg.mcast([b"x"]) is SendResult.TRY_AGAIN
+    assert fake.sent == []
+    while fake.corosync.recv(1 << 20, socket.MSG_DONTWAIT | socket.MSG_PEEK):
+        fake.corosync.recv(1 << 20)
+        if cpg.mcast([b"x"]) is SendResult.SENT:
+            break
+    assert fake.sent == [b"x"]
 
 
 def test_a_service_that_is_not_there_is_an_error_at_once(fake: FakeLibrary) -> None:
