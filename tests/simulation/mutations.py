@@ -4,8 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Iterator, Mapping, Sequence
 
-from quorate.pmxcfs import wire
-from quorate.pmxcfs.effects import Address, Choice, Clock, Commit, Mode, Send
+from quorate.pmxcfs.effects import Address, Choice, Clock, Commit, Mode
 from quorate.pmxcfs.queues import Queues
 from quorate.pmxcfs.requests import Request, Requests
 from quorate.pmxcfs.wire import MessageType, StateHeader
@@ -245,5 +244,3 @@ MUTATIONS: tuple[type[SimulatedMachine], ...] = (
     ForgetsQueueAtTheEnd,
     CountsTwice,
 )
-
-__all__ = ["MUTATIONS", "Send", "wire"]

@@ -11,7 +11,7 @@ import heapq
 from collections.abc import Callable
 from random import Random
 
-from quorate.pmxcfs.effects import Address, Effect, Mode
+from quorate.pmxcfs.effects import Address, Committed, Effect, Mode
 from quorate.pmxcfs.guard import precheck_delete, precheck_mkdir, precheck_rename
 from quorate.pmxcfs.paths import is_lock_path
 from quorate.pmxcfs.tree import Tree
@@ -378,7 +378,8 @@ class World:
             self.trace.append(f"{self.now:9.3f} {text}")
 
     def log(self, node: Node, effect: Effect) -> None:
-        self.say(f"node {node.nodeid}   {effect}"[:200])
+        text = "Committed" if isinstance(effect, Committed) else str(effect)
+        self.say(f"node {node.nodeid}   {text}"[:200])
 
     def _note(self, node: Node, item: Item) -> None:
         what = f"message from {tuple(item.sender)}: type {item.data[:4].hex()} {len(item.data)} bytes"

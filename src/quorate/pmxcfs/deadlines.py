@@ -1,4 +1,4 @@
-"""When a state machine stops waiting, and what it does then (W2, W21, decision 0004). Sends nothing itself.
+"""When a state machine stops waiting, and what it does then (W2, W21, decision 0006). Sends nothing itself.
 
 A wait for a member's state ends in one of two ways. A *ghost* (the group lists it, quorum does not) is no
 part of the cluster: the others go on at once. A member that quorum counts but that does not answer is left

@@ -91,7 +91,7 @@ class Requests:
         self.sent.clear()
 
     def doubt(self, request: Request) -> None:
-        """It was answered with an error of this node's own; others may have applied it and show its traces."""
+        """It failed by a fault of this node alone; others may have applied it and show its traces."""
         self.unresolved.append(request)
 
     def take_unresolved(self) -> list[Request]:

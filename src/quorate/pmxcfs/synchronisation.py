@@ -160,7 +160,7 @@ class Synchronisation(Life):
                 self._complete(clock)
 
     def _decree(self, sender: Address, data: bytes, clock: Clock) -> None:
-        """An UPDATE_COMPLETE before all states are there: all who sent theirs go on (decision 0004).
+        """An UPDATE_COMPLETE before all states are there: all who sent theirs go on (decision 0006).
 
         Members of the original leave on it and come back, which is what 6.4 says and does no harm.
         """

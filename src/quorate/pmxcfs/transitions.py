@@ -20,7 +20,7 @@ class Action(enum.Enum):
     KEEP = "put it into the sync queue, in order of arrival, whoever sent it (W7)"
     ANSWER = "adopt its epoch and multicast the own state (6.4a)"
     STORE = "keep the state; when all members have one, choose the leader (6.4b)"
-    DECREE = "go on without the members whose state is missing (decision 0004)"
+    DECREE = "go on without the members whose state is missing (decision 0006)"
     COLLECT = "append it to the updates"
     TAKE_OVER = "commit the leader's state, then apply both queues (6.4c)"
     FINISH = "everybody is synced: apply the message queue (6.4d)"

@@ -140,10 +140,12 @@ class Ring:
         self.nodes = {node.nodeid: node for node in nodes}
         self.sent: list[tuple[int, MessageType, bytes]] = []
         self.results: dict[object, int] = {}
+        self.trail: dict[int, list[Effect]] = {node.nodeid: [] for node in nodes}
         self._delivered = 0
 
     def take(self, nodeid: int, effects: Sequence[Effect]) -> list[Effect]:
         """Multicast what the effects say."""
+        self.trail[nodeid] += effects
         for effect in effects:
             if isinstance(effect, Send):
                 self.sent.append((nodeid, effect.type, effect.data))

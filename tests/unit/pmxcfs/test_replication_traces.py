@@ -13,11 +13,11 @@ from collections.abc import Callable, Iterator
 from pathlib import Path
 
 import pytest
-from tests.unit.pmxcfs.playbook import EPOCH_START, Node, address, changes, leaves, mkdir, normal, tree_of
 
 from quorate.pmxcfs.effects import Effect, Mode, Reply, Send
 from quorate.pmxcfs.tree import Tree
 from quorate.pmxcfs.wire import Epoch, FsMessage, FsOp, MessageType, StateHeader, Unlock
+from tests.unit.pmxcfs.playbook import EPOCH_START, Node, address, changes, leaves, mkdir, normal, tree_of
 
 TRACES: dict[str, list[str]] = json.loads(
     (Path(__file__).parents[2] / "vectors" / "memdb-vectors.json").read_text()

@@ -8,11 +8,11 @@ from pathlib import Path
 from typing import Any
 
 import pytest
-from tests.unit.pmxcfs.playbook import EPOCH_START, Node, Ring, normal, replies, tree_of
 
 from quorate.pmxcfs.effects import Send
 from quorate.pmxcfs.tree import Tree
 from quorate.pmxcfs.wire import FsMessage, FsOp, MessageType, Unlock
+from tests.unit.pmxcfs.playbook import EPOCH_START, Node, Ring, normal, replies, tree_of
 
 WIRE: dict[str, Any] = json.loads((Path(__file__).parents[2] / "vectors" / "memdb-vectors.json").read_text())[
     "wire"

@@ -1,0 +1,22 @@
+"""The checkers can fail: every wrong machine of ``mutations`` is noticed within a number of seeds."""
+
+from __future__ import annotations
+
+import pytest
+
+from tests.simulation.checker import Violation
+from tests.simulation.mutations import MUTATIONS
+from tests.simulation.node import SimulatedMachine
+from tests.simulation.world import World
+
+SEEDS = 500
+
+
+@pytest.mark.parametrize("mutant", MUTATIONS, ids=lambda mutant: mutant.__name__)
+def test_mutation_is_noticed(mutant: type[SimulatedMachine]) -> None:
+    for seed in range(SEEDS):
+        try:
+            World(seed, mutant).run()
+        except Violation:
+            return
+    pytest.fail(f"{mutant.__name__} ({mutant.__doc__}) passes {SEEDS} seeds")

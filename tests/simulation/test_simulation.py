@@ -1,0 +1,44 @@
+"""Thousands of small clusters with seeded faults: none diverges, none loses what it promised, all recover."""
+
+from __future__ import annotations
+
+import pytest
+
+from tests.simulation.checker import Violation
+from tests.simulation.world import World
+
+SEEDS = 2000
+CHUNK = 50
+REPLAY = ".venv/bin/python -m tests.simulation.run --trace --seed"
+
+
+@pytest.mark.parametrize("first", range(0, SEEDS, CHUNK))
+def test_seeds(first: int) -> None:
+    applied = 0
+    for seed in range(first, first + CHUNK):
+        world = World(seed)
+        try:
+            world.run()
+        except Violation as violation:
+            pytest.fail(f"{violation}\nreplay: {REPLAY} {seed}")
+        applied += len(world.checker.acknowledged)
+    assert applied > CHUNK, "the clusters did next to nothing"
+
+
+def test_a_seed_gives_the_same_run_every_time() -> None:
+    runs = []
+    for _ in range(2):
+        world = World(11, trace=True)
+        world.run()
+        runs.append(world.trace)
+    assert runs[0] == runs[1]
+
+
+@pytest.mark.long
+@pytest.mark.parametrize("first", range(100_000, 120_000, 500))
+def test_many_more_seeds(first: int) -> None:
+    for seed in range(first, first + 500):
+        try:
+            World(seed).run()
+        except Violation as violation:
+            pytest.fail(f"{violation}\nreplay: {REPLAY} {seed}")
