@@ -9,6 +9,7 @@ from __future__ import annotations
 import os
 import subprocess
 import sys
+import textwrap
 import time
 from collections.abc import Mapping, Sequence
 from pathlib import Path
@@ -99,8 +100,9 @@ def run_step(title: str, argv: Sequence[str], *, log: Path, env: Mapping[str, st
 
 
 def say(text: str) -> None:
-    """One line for the person, on standard error."""
-    _line(text)
+    """A sentence for the person, on standard error."""
+    for line in textwrap.wrap(text, COLUMNS):
+        _line(line)
 
 
 def _line(text: str) -> None:
