@@ -182,7 +182,7 @@ def test_a_corosync_that_hangs_does_not_hang_the_sender(own: CorosyncHost) -> No
             sent = 0
             while member.cpg.mcast([b"%d" % sent]) is SendResult.SENT:
                 sent += 1
-            assert 0 < sent < FLOOD
+            assert 0 < sent < 4 * FLOOD
             assert member.cpg.mcast([bytes(2_000_000)]) is SendResult.TRY_AGAIN
             assert not member.cpg.dispatch()
         finally:

@@ -6,7 +6,9 @@ at once is cut and put together again by libcpg; the receiver sees one message (
 
 from __future__ import annotations
 
+import os
 import select
+import socket
 from collections.abc import Callable, Sequence
 from typing import Any, Final, NamedTuple
 
@@ -28,6 +30,11 @@ CPG_TYPE_AGREED: Final = 2
 MAX_NAME: Final = 128
 MAX_MESSAGE: Final = 64 * 1024 * 1024
 """Largest message sent: an index of 1.6 million entries, far above what the file system can hold."""
+
+SO_SNDBUFFORCE: Final = 32
+WAKE_BUFFER: Final = 8 * 1024 * 1024
+"""The library sends one byte per message, which the kernel counts as some 800. Poll says "writable" up to a
+quarter of the buffer: 8 MiB are some 5000 messages, about what fits into its shared memory."""
 
 
 class Address(NamedTuple):
@@ -72,6 +79,7 @@ class Cpg(Service):
         if code != CS_OK:
             raise error_for("cpg_initialize", code)
         self._open(int(handle[0]))
+        _enlarge(self._fd)
         self._writable = select.poll()
         self._writable.register(self._fd, select.POLLOUT)
         size = ffi.new("uint32_t *")
@@ -186,6 +194,15 @@ class Cpg(Service):
         present = _addresses(members, member_count)
         self._addresses = {(address.nodeid, address.pid): address for address in present}
         self._confchg(present, _addresses(left, left_count), _addresses(joined, joined_count))
+
+
+def _enlarge(fd: int) -> None:
+    """Room on the socket for as many messages as the library's shared memory holds."""
+    with socket.socket(fileno=os.dup(fd)) as own:
+        try:
+            own.setsockopt(socket.SOL_SOCKET, SO_SNDBUFFORCE, WAKE_BUFFER)
+        except PermissionError:  # not root: as much as the system allows
+            own.setsockopt(socket.SOL_SOCKET, socket.SO_SNDBUF, WAKE_BUFFER)
 
 
 def _addresses(array: Any, count: int) -> tuple[Address, ...]:
