@@ -15,6 +15,7 @@ import socket
 import ssl
 import subprocess
 import sys
+import syslog
 import time
 from collections.abc import Callable, Coroutine
 from pathlib import Path
@@ -60,6 +61,8 @@ def command_line(name: str, description: str, run: Callable[[Settings], None]) -
     words.add_parser("restart", help="restart the service, or let it read its configuration again")
     words.add_parser("status", help="print running or stopped")
     options = parser.parse_args()
+    # Also for the workers that are forked: their lines are the service's, not those of a file name
+    syslog.openlog(os.environ.get("PVE_LOG_ID") or name, 0, syslog.LOG_DAEMON)
     if options.word != "start":
         sys.exit(_systemctl(name, options.word))
     debug = options.debug not in ("0", "")
