@@ -3,8 +3,10 @@
 from __future__ import annotations
 
 import contextlib
+import errno
 import os
 import signal
+import sqlite3
 import stat
 import subprocess
 import threading
@@ -172,3 +174,37 @@ def test_debug_switch(world: World) -> None:
     write(world.mount / ".debug", b"1\n", os.O_WRONLY)
     assert (world.mount / ".debug").read_bytes() == b"1\n"
     assert world.stop(daemon) == 0
+
+
+def test_a_full_disk_makes_it_read_only_until_there_is_room(world: World) -> None:
+    state = str(world.root / "var/lib/pve-cluster")
+    enter = world.command()[:5]
+    subprocess.run([*enter, "mkdir", "-p", state], check=True)
+    subprocess.run([*enter, "mount", "-t", "tmpfs", "-o", "size=2m", "tmpfs", state], check=True)
+    daemon = world.start("-l")
+    world.expected.append("database or disk is full|read-only until|cannot write")
+    refused = 0
+    for number in range(4):
+        try:
+            write(world.mount / f"f{number}", os.urandom(1 << 20))
+        except OSError as error:
+            refused = error.errno or 0
+            break
+    assert refused == errno.EIO
+    assert mode_of(world.mount / "f0") == 0o440
+    with pytest.raises(OSError, match="Input/output error"):
+        (world.mount / "d").mkdir()
+    assert len((world.mount / "f0").read_bytes()) == 1 << 20
+
+    subprocess.run([*enter, "mount", "-o", "remount,size=50m", state], check=True)
+    world.wait(lambda: mode_of(world.mount / "f0") == 0o640, "the database to take writes again")
+    (world.mount / "d").mkdir()
+    assert world.stop(daemon) == 0
+    copy = world.directory / "config.db"  # SQLite would resolve a path through /proc to our own root
+    copy.write_bytes(world.inside("/var/lib/pve-cluster/config.db").read_bytes())
+    connection = sqlite3.connect(copy)
+    try:
+        names = {name for (name,) in connection.execute("SELECT name FROM tree")}
+    finally:
+        connection.close()
+    assert {"f0", "d"} <= names

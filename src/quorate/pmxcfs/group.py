@@ -29,6 +29,7 @@ from quorate.pmxcfs.effects import (
     LeaveGroup,
     Level,
     Log,
+    Mode,
     ModeChanged,
     Rejoin,
     Reply,
@@ -146,8 +147,9 @@ class Group:
         """Hand an operation to the machine."""
         self.run(self.machine.submit(subtype, payload, token, self._clock()))
 
-    def quorum(self, quorate: bool, expected: int | None) -> None:
-        self.run(self.machine.quorum(quorate, self._clock(), expected=expected))
+    def quorum(self, quorate: bool, nodes: frozenset[int] | None, expected: int | None) -> None:
+        """What the quorum service says: node ids of the partition and how many nodes are configured."""
+        self.run(self.machine.quorum(quorate, self._clock(), nodes=nodes, expected=expected))
 
     def tick(self) -> None:
         self.run(self.machine.tick(self._clock()))
@@ -196,7 +198,10 @@ class Group:
             self._schedule_rejoin(effect)
         else:
             if isinstance(effect, ModeChanged):
-                self._log.debug("mode %s", effect.new.name)
+                if effect.new is Mode.SYNCED:
+                    self._log.info("all data is up to date, %d member(s)", len(self.machine.members))
+                else:
+                    self._log.debug("mode %s", effect.new.name)
             self._special(effect)
 
     def _pump(self) -> None:

@@ -179,7 +179,12 @@ class Node:
 
     def _wire(self) -> None:
         nodename = self.identity.nodename
-        self.quorum = QuorumService(self.loop, logs.domain("quorum"), self._quorum_changed)
+        self.quorum = QuorumService(
+            self.loop,
+            logs.domain("quorum"),
+            changed=lambda: self._mount.quorum_changed(),
+            notified=self._tell_quorum,
+        )
         self.status = Status(
             nodename,
             ip=self.identity.ip,
@@ -284,16 +289,14 @@ class Node:
         self._mount.push_old()
         self._mount.answer_interrupted()
 
-    def _quorum_changed(self) -> None:
-        self._mount.quorum_changed()
+    def _tell_quorum(self) -> None:
         for group in (self._database_group, self._status_group):
-            group.quorum(self.quorum.quorate, self._expected)
+            group.quorum(self.quorum.quorate, self.quorum.members, self._expected)
 
     def _cluster_info(self, info: ClusterInfo) -> None:
         self.status.set_cluster_info(info)
         self._expected = len(info.nodes)
-        for group in (self._database_group, self._status_group):
-            group.quorum(self.quorum.quorate, self._expected)
+        self._tell_quorum()
 
     def _database_effect(self, effect: Effect) -> None:
         """What only the configuration database's machine asks for."""

@@ -22,8 +22,8 @@ from quorate.pmxcfs.loop import RANK_CMAP, RANK_QUORUM, Loop
 FIRST_ATTEMPT: Final = 0.01
 CHECK_PERIOD: Final = 1.0
 RETRY_AFTER: Final = 0.5
-"""Seconds since the last attempt before the next one: every second while Corosync is missing. The original lets
-5 s pass (core 1.6), which only makes a boot slower."""
+"""Seconds since the last attempt before the next one: every second while Corosync is missing. The original
+lets 5 s pass (core 1.6), which only makes a boot slower."""
 
 TICK: Final = 0.25
 """Seconds between two looks of the machines at their deadlines."""
@@ -36,15 +36,26 @@ _ABSENT: Final = (CsError, MissingLibraryError, NoQuorumProviderError)
 class QuorumService:
     """Whether this partition is quorate; False without a connection."""
 
-    def __init__(self, loop: Loop, log: logging.Logger, changed: Callable[[], None]) -> None:
+    def __init__(
+        self,
+        loop: Loop,
+        log: logging.Logger,
+        *,
+        changed: Callable[[], None],
+        notified: Callable[[], None],
+    ) -> None:
+        """``changed``: quorum came or went; ``notified``: after that, and whenever the partition changed."""
         self._loop = loop
         self._log = log
         self._changed = changed
+        self._tell = notified
         self._quorum: Quorum | None = None
         self._fd = -1
         self._poll = select.poll()
         self._quiet = False
         self.quorate = False
+        self.members: frozenset[int] | None = None
+        """Node ids of the partition; None without a connection."""
 
     @property
     def connected(self) -> bool:
@@ -69,8 +80,9 @@ class QuorumService:
             self._dispatch()
 
     def stop(self) -> None:
+        """The flag goes without a word: the node did not lose anything, it ends."""
         self._close()
-        self._set(False)
+        self.quorate = False
 
     def _dispatch(self) -> None:
         for _ in range(MAX_EVENTS):
@@ -85,14 +97,16 @@ class QuorumService:
                 self._set(False)
 
     def _notified(self, quorate: bool, ring: int) -> None:
+        if self._quorum is not None:
+            self.members = self._quorum.members
         self._set(quorate)
 
     def _set(self, quorate: bool) -> None:
-        if quorate == self.quorate:
-            return
-        self.quorate = quorate
-        self._log.info("node has quorum" if quorate else "node lost quorum")
-        self._changed()
+        if quorate != self.quorate:
+            self.quorate = quorate
+            self._log.info("node has quorum" if quorate else "node lost quorum")
+            self._changed()
+        self._tell()
 
     def _close(self) -> None:
         if self._quorum is not None:
@@ -100,6 +114,7 @@ class QuorumService:
             self._loop.remove_reader(self._fd)
             self._quorum.close()
             self._quorum = None
+            self.members = None
 
 
 class ConfigurationService:
