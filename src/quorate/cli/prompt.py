@@ -28,11 +28,12 @@ def read_password(prompt: str) -> str:
             raise PromptError("EOF while reading password")
         return line.rstrip("\r\n")
     fd = sys.stdin.fileno()
-    sys.stdout.write(prompt)
-    sys.stdout.flush()
     before = termios.tcgetattr(fd)
     try:
-        tty.setraw(fd)
+        # Before the prompt: what is typed upon it must neither be shown nor lost.
+        tty.setraw(fd, termios.TCSADRAIN)
+        sys.stdout.write(prompt)
+        sys.stdout.flush()
         return _read_keys(fd)
     finally:
         termios.tcsetattr(fd, termios.TCSADRAIN, before)
