@@ -16,11 +16,11 @@ from collections.abc import Iterator
 from pathlib import Path
 
 import pytest
+
+from quorate.fuse import Opcode
 from tests.support.memoryfs import LARGEST_FILE, MemoryFs
 from tests.support.mounted import WAIT, Mounted, mounted
 from tests.support.private_mounts import private_mounts
-
-from quorate.fuse import Opcode
 
 pytestmark = pytest.mark.real
 

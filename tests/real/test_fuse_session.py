@@ -14,9 +14,6 @@ from collections.abc import Iterator
 from pathlib import Path
 
 import pytest
-from tests.support.memoryfs import MemoryFs
-from tests.support.mounted import WAIT, Mounted, mounted
-from tests.support.private_mounts import private_mounts
 
 from quorate.fuse import (
     InitOptions,
@@ -34,6 +31,9 @@ from quorate.fuse import session as session_module
 from quorate.fuse.abi import ROOT_ID
 from quorate.fuse.mountpoint import mounts_at, unmount_lazily
 from quorate.fuse.requests import InitIn
+from tests.support.memoryfs import MemoryFs
+from tests.support.mounted import WAIT, Mounted, mounted
+from tests.support.private_mounts import private_mounts
 
 pytestmark = pytest.mark.real
 

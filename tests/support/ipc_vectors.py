@@ -54,7 +54,7 @@ def _request(record: dict[str, Any]) -> bytes:
     if "request_hex" in record:
         return bytes.fromhex(record["request_hex"])
     repeat = record["request_repeat"]
-    middle = bytes.fromhex(repeat["byte_hex"]) * repeat["count"]
+    middle = bytes.fromhex(repeat["byte_hex"]) * int(repeat["count"])
     return bytes.fromhex(record["request_hex_prefix"]) + middle + bytes.fromhex(record["request_hex_suffix"])
 
 

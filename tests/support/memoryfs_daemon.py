@@ -11,9 +11,8 @@ import signal
 import sys
 from types import FrameType
 
-from tests.support.memoryfs import MemoryFs
-
 from quorate.fuse import Session, SessionEnded, clear_dead_mount
+from tests.support.memoryfs import MemoryFs
 
 
 def main(path: str, mode: str = "cached") -> int:

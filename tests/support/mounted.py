@@ -11,9 +11,8 @@ from pathlib import Path
 from queue import SimpleQueue
 from typing import TypeVar
 
-from tests.support.memoryfs import MemoryFs
-
 from quorate.fuse import InitOptions, Session, SessionEnded
+from tests.support.memoryfs import MemoryFs
 
 T = TypeVar("T")
 WAIT = 10.0

@@ -19,10 +19,9 @@ import subprocess
 import sys
 from pathlib import Path
 
+from quorate.fuse import Opcode, requests, session
 from tests.support.memoryfs import MemoryFs
 from tests.support.mounted import mounted
-
-from quorate.fuse import Opcode, requests, session
 
 OUTPUT = Path(__file__).parent.parent / "unit" / "fuse" / "recorded_requests.json"
 recorded: dict[str, list[str]] = {}

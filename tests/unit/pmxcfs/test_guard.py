@@ -7,11 +7,11 @@ from errno import EACCES, EFBIG, EINVAL, EISDIR, ENOSPC, ENOTDIR, ENOTEMPTY
 import pytest
 from hypothesis import given
 from hypothesis import strategies as st
-from tests.unit.pmxcfs import tree_strategies as strategies
 
 from quorate.pmxcfs import guard
 from quorate.pmxcfs.tree import MAX_ENTRIES, MAX_FILE_SIZE, MAX_TOTAL_SIZE, Tree
 from quorate.pmxcfs.wire import FsMessage, FsOp
+from tests.unit.pmxcfs import tree_strategies as strategies
 
 
 @pytest.fixture

@@ -7,12 +7,12 @@ from typing import Any
 import pytest
 from hypothesis import given
 from hypothesis import strategies as st
-from tests.unit.pmxcfs import tree_strategies as strategies
 
 from quorate.pmxcfs.load import DatabaseError
 from quorate.pmxcfs.rows import ROOT_NAME, Row, rows_from_changes
 from quorate.pmxcfs.tree import Tree
 from quorate.pmxcfs.wire import FsMessage
+from tests.unit.pmxcfs import tree_strategies as strategies
 
 ROOT = Row(0, 0, 50, 1, 2, 8, ROOT_NAME, None)
 DIRECTORY = Row(2, 0, 2, 1, 2, 4, b"d", None)

@@ -4,13 +4,13 @@ from __future__ import annotations
 
 import pytest
 from hypothesis import assume, given
-from tests.unit.pmxcfs import tree_strategies as strategies
 
 from quorate.pmxcfs import wire
 from quorate.pmxcfs.rows import rows_from_changes
 from quorate.pmxcfs.sync import CommitError, lost_entries, replaced_by, row_changes
 from quorate.pmxcfs.tree import Tree
 from quorate.pmxcfs.wire import FsMessage, Update
+from tests.unit.pmxcfs import tree_strategies as strategies
 
 
 def updates_for(leader: Tree, follower: Tree) -> list[Update]:

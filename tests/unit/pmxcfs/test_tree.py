@@ -6,12 +6,12 @@ from errno import EACCES, EEXIST, EFBIG, EINVAL, EIO, ENOENT, ENOTDIR, ENOTEMPTY
 
 import pytest
 from hypothesis import given
-from tests.unit.pmxcfs import tree_strategies as strategies
 
 from quorate.pmxcfs.entry import ChangeOp
 from quorate.pmxcfs.rows import rows_from_changes
 from quorate.pmxcfs.tree import MAX_FILE_SIZE, Tree
 from quorate.pmxcfs.wire import FsMessage, FsOp
+from tests.unit.pmxcfs import tree_strategies as strategies
 
 
 @pytest.fixture
