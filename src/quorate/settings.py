@@ -59,6 +59,19 @@ class Settings:
     def pidfile(self) -> Path:
         return self.at("/run/pve-cluster.pid")
 
+    @property
+    def ipc_dir(self) -> Path:
+        """Control files of the clients of the file system's IPC."""
+        return self.run_dir / "ipc"
+
+    @property
+    def rrd_dir(self) -> Path:
+        return self.at("/var/lib/rrdcached/db")
+
+    @property
+    def rrdcached_socket(self) -> Path:
+        return self.at("/var/run/rrdcached.sock")
+
     # Corosync
     @property
     def corosync_dir(self) -> Path:

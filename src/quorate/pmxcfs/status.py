@@ -80,17 +80,20 @@ class Status:
         tree: Callable[[], TreeFacts],
         quorate: Callable[[], bool],
         now: Callable[[], int],
+        rrd_stored: Callable[[bytes, bytes], None] = lambda key, value: None,
     ) -> None:
         """``ip``: start-up address of this node as text (status 1.12). ``cluster``: False in local mode.
 
-        ``tree`` returns the present tree, ``now`` the wall clock in whole seconds. The first entry of the
-        cluster log is made here (status 2.10).
+        ``tree`` returns the present tree, ``now`` the wall clock in whole seconds. ``rrd_stored`` gets each
+        accepted RRD text, own or another node's, by its key without ``rrd/``; it must not wait. The first
+        entry of the cluster log is made here (status 2.10).
         """
         self.nodename = nodename
         self.cluster = cluster
         self.info: ClusterInfo | None = None
         self.clinfo_version = 0
         self._tree, self._quorate, self._now = tree, quorate, now
+        self._rrd_stored = rrd_stored
         self._started = now()
         self._address: Address | None = None
         self._present: frozenset[int] = frozenset()
@@ -118,7 +121,7 @@ class Status:
             self._own_ip = _text(value)
             self._set_ip(self.nodename, self._own_ip)
         elif key.startswith(RRD):
-            if not self._rrd.store(key.removeprefix(RRD), value, self._now()):
+            if not self._store_rrd(key, value):
                 return -errno.ENOMEM, None
         elif not self._own.store(key, value):
             return -errno.ENOMEM, None
@@ -338,7 +341,7 @@ class Status:
             self._set_ip(node.name, _text(value))
             return ""
         if key.startswith(RRD):
-            stored = self._rrd.store(key.removeprefix(RRD), value, self._now())
+            stored = self._store_rrd(key, value)
         else:
             table = self._peers.get(sender.nodeid)
             if table is None:
@@ -347,6 +350,13 @@ class Status:
                 table = self._peers[sender.nodeid] = KeyValues()
             stored = table.store(key, value)
         return "" if stored else f"key {key!r}: too many keys"
+
+    def _store_rrd(self, key: bytes, value: bytes) -> bool:
+        key = key.removeprefix(RRD)
+        if not self._rrd.store(key, value, self._now()):
+            return False
+        self._rrd_stored(key, value)
+        return True
 
     def _set_ip(self, name: str, ip: bytes) -> None:
         if self._ips.get(name) != ip:
