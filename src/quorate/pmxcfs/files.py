@@ -419,6 +419,7 @@ class Files(MountBase):
         if node.cached:
             nodeid = node.nodeid
             node.stale = True
+            node.told = False
             self.notices.append(lambda session: session.notify_inval_inode(nodeid))
 
     def _discard_negative(self, parent: Node, name: bytes) -> None:

@@ -43,8 +43,7 @@ class Invalidation(Files):
         """All modes are other ones now."""
         self.nodes.attributes_changed()
         for node in self.nodes:
-            if node.lookups:
-                self._notice_attributes(node)
+            self._notice_attributes(node)
         if self.links_known:
             self.links_known = False
             for entry in self.virtual.by_nodeid.values():
@@ -173,6 +172,9 @@ class Invalidation(Files):
     # Notices
 
     def _notice_attributes(self, node: Node) -> None:
+        if not node.told:
+            return
+        node.told = False
         nodeid = node.nodeid
         self.notices.append(lambda session: session.notify_inval_attr(nodeid))
 
@@ -181,11 +183,14 @@ class Invalidation(Files):
             self._notice_attributes(node)
             return
         node.stale = True
+        node.told = False
+        node.cached = bool(node.opens)  # pages come back by the next open only
         nodeid = node.nodeid
         self.notices.append(lambda session: session.notify_inval_inode(nodeid))
 
     def _notice_listing(self, node: Node) -> None:
         node.listed = False
+        node.told = False
         nodeid = node.nodeid
         self.notices.append(lambda session: session.notify_inval_inode(nodeid))
 

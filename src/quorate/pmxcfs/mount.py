@@ -145,6 +145,9 @@ class Mount(Invalidation):
             return -fault
         node = self.child(parent, body.oldname)
         if isinstance(node, Node):
+            if node.awaited:  # it will not be empty: then the target must not be touched (W9)
+                next(iter(node.awaited.values())).when_done(self.again(self.rename, request, body))
+                return None
             self.push(node)
 
         def then() -> Reply:

@@ -103,8 +103,9 @@ class MountBase(Operations):
     # Attributes
 
     def attributes(self, node: Node) -> tuple[bytes, int]:
-        """Packed attributes and for how many seconds the kernel may keep them."""
+        """Packed attributes and for how many seconds the kernel may keep them. They are about to be sent."""
         if node.attr is not None:
+            node.told = True
             return node.attr, DAY
         entry = node.entry
         quorate = self.submitter.writable
@@ -121,6 +122,7 @@ class MountBase(Operations):
         node.attr = entry_attributes(
             entry, path, gid=self.gid, quorate=quorate, size=entry.size, mtime=entry.mtime
         )
+        node.told = True
         return node.attr, DAY
 
     def virtual_attributes(self, entry: VirtualEntry) -> tuple[bytes, int]:

@@ -48,6 +48,7 @@ class Node:
         "pending",
         "sent",
         "stale",
+        "told",
         "truncates",
         "waiters",
     )
@@ -59,6 +60,8 @@ class Node:
         self.opens = 0
         self.attr: bytes | None = None
         """Packed attributes, None when something changed since."""
+        self.told = False
+        """The kernel keeps the attributes until told otherwise."""
         self.cached = False
         """The kernel may hold pages of the file."""
         self.stale = False

@@ -355,9 +355,12 @@ def test_remote_changes_make_the_kernel_forget_exactly_what_it_knows() -> None:
     f, d = kernel.look_up(b"f"), kernel.look_up(b"d")
     kernel.cluster.remote(FsMessage(FsOp.WRITE, b"f", data=b"y"))
     assert kernel.notices() == [("attr", f)]
+    kernel.cluster.remote(FsMessage(FsOp.WRITE, b"f", data=b"yy"))
+    assert kernel.notices() == []  # it has not asked since
     kernel.open(f, os.O_RDONLY)
     kernel.cluster.remote(FsMessage(FsOp.WRITE, b"f", data=b"z"))
     assert kernel.notices() == [("data", f)]
+    kernel.attributes(f)
     kernel.cluster.remote(FsMessage(FsOp.MTIME, b"f", offset=5))
     assert kernel.notices() == [("attr", f)]
 
@@ -374,6 +377,16 @@ def test_remote_changes_make_the_kernel_forget_exactly_what_it_knows() -> None:
     assert g == f
     kernel.cluster.remote(FsMessage(FsOp.DELETE, b"g"))
     assert ("delete", 1, g, b"g") in kernel.notices()
+
+
+def test_a_directory_is_not_renamed_while_something_is_created_in_it() -> None:
+    kernel = Kernel(b"d/", b"target/")
+    directory = kernel.look_up(b"d")
+    kernel.ask("create", directory, r.CreateIn(os.O_WRONLY | os.O_CREAT, 0o600, 0, 0, b"f"))
+    rename = kernel.ask("rename", 1, r.RenameIn(1, 0, b"d", b"target"))
+    kernel.cluster.deliver()
+    assert kernel.session.replies[rename] == errno.ENOTEMPTY
+    assert kernel.tree.lookup(b"target") is not None
 
 
 def test_own_changes_cause_no_notices() -> None:
