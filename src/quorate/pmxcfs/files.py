@@ -65,13 +65,13 @@ class Files(MountBase):
     def open(self, request: r.Request, body: r.OpenIn) -> Reply:
         target = self.target(request.nodeid)
         if target is None:
-            return errno.ENOENT
+            return errno.ESTALE
         if isinstance(target, VirtualEntry):
             return self._open_virtual(target, body.flags)
         if target.is_directory:
             return errno.EACCES if target is self.nodes.root else errno.EISDIR
         if target.removed:
-            return errno.ENOENT
+            return errno.ESTALE
         if body.flags & os.O_TRUNC:
             refused = self.truncate(target, 0)
             if refused:
@@ -82,7 +82,7 @@ class Files(MountBase):
     def create(self, request: r.Request, body: r.CreateIn) -> Reply:
         parent = self.nodes.by_nodeid.get(request.nodeid)
         if parent is None or parent.entry is None:
-            return errno.ENOENT
+            return errno.ESTALE
         found = self.child(parent, body.name)
         if found is not None:
             return self._open_existing(found, body.flags)
@@ -115,7 +115,7 @@ class Files(MountBase):
         """mknod of a regular file works as create (core 1.11)."""
         path = self.path_in(parent, name)
         if path is None:
-            return errno.ENOENT
+            return errno.ESTALE
         fault = guard.precheck_create(self.tree, path)
         if fault:
             return -fault
@@ -209,7 +209,7 @@ class Files(MountBase):
             return 0
         path = self.path_of(node)
         if path is None:
-            return errno.ENOENT
+            return errno.ESTALE
         fault = guard.precheck_truncate(self.tree, path, size)
         if fault:
             return -fault
@@ -292,10 +292,10 @@ class Files(MountBase):
         fh = self._add_handle(Handle(node, flags, direct=direct))
         if direct:
             return fh, Fopen.DIRECT_IO
-        keep = not node.stale
+        how = 0 if node.stale else Fopen.KEEP_CACHE
         node.stale = False
         node.cached = True
-        return fh, Fopen.KEEP_CACHE if keep else 0
+        return fh, how if flags & WRITES else how | Fopen.NOFLUSH
 
     def _add_handle(self, handle: Handle) -> int:
         fh = self._next_handle
