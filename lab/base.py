@@ -32,6 +32,8 @@ PACKAGES = _words(
     "systemd systemd-sysv dbus libpam-systemd openssh-server openssh-client procps less vim-tiny",
     # network
     "iproute2 iputils-ping nftables ifupdown bridge-utils netcat-openbsd ca-certificates openssl rsync",
+    # what the manual's procedures use
+    "psmisc curl",
     # the cluster engine and its third vote
     "corosync corosync-qdevice corosync-qnetd libnss3-tools",
     # what our programs run on
