@@ -1,4 +1,4 @@
-"""A host of its own for a real pmxcfs: own mounts, host name, /etc/hosts, /dev/log, and a root for its files.
+"""A host of its own for a real pmxcfs: own mounts, host name, network, /dev/log, and a root for its files.
 
 Nothing of the machine's is touched. Processes end with the test process, also when that is killed. Every log
 line is recorded with its priority; a warning that a test did not announce fails it.
@@ -26,6 +26,7 @@ LIMIT = 20.0
 """Seconds for a start or an end; half a second on a quiet machine."""
 
 _CLONE_NEWNS = 0x00020000
+_CLONE_NEWNET = 0x40000000
 _libc = ctypes.CDLL(None, use_errno=True)
 
 _HOLD = """set -e
@@ -64,7 +65,7 @@ class World:
         self._daemons: list[subprocess.Popen[bytes]] = []
         # Ends when its standard input closes, which is when we end.
         self._holder = subprocess.Popen(
-            ["unshare", "-m", "-u", "--propagation", "private", "sh", "-c", _HOLD, "sh", str(directory)],
+            ["unshare", "-mun", "--propagation", "private", "sh", "-c", _HOLD, "sh", str(directory)],
             stdin=subprocess.PIPE,
             stdout=subprocess.PIPE,
         )
@@ -86,7 +87,7 @@ class World:
 
     def command(self, *options: str) -> list[str]:
         python = str(CLONE / ".venv/bin/python")
-        enter = ["nsenter", "-t", str(self._holder.pid), "-m", "-u"]
+        enter = ["nsenter", "-t", str(self._holder.pid), "-m", "-u", "-n"]
         return [*enter, python, "-c", _RUN, str(self.root), *options]
 
     def run(self, *options: str) -> subprocess.CompletedProcess[str]:
@@ -161,10 +162,11 @@ class World:
     @contextmanager
     def entered(self) -> Iterator[None]:
         """For a forked child: be inside for good."""
-        fd = os.open(f"/proc/{self._holder.pid}/ns/mnt", os.O_RDONLY | os.O_CLOEXEC)
-        if _libc.setns(fd, _CLONE_NEWNS) != 0:
-            raise OSError(ctypes.get_errno(), "setns")
-        os.close(fd)
+        for name, kind in (("net", _CLONE_NEWNET), ("mnt", _CLONE_NEWNS)):
+            fd = os.open(f"/proc/{self._holder.pid}/ns/{name}", os.O_RDONLY | os.O_CLOEXEC)
+            if _libc.setns(fd, kind) != 0:
+                raise OSError(ctypes.get_errno(), "setns")
+            os.close(fd)
         yield
 
     def as_user(self, uid: int, gid: int, body: Callable[[], object]) -> str:

@@ -18,8 +18,10 @@ from quorate.pmxcfs.backup import save_lost, summary
 from quorate.pmxcfs.clinfo import ClusterInfo
 from quorate.pmxcfs.clusterlink import ClusterSubmitter
 from quorate.pmxcfs.dcdb import Dcdb
-from quorate.pmxcfs.effects import Clock, Committed, Effect, LostEntries, Propagate, Reload
+from quorate.pmxcfs.effects import Clock, Committed, Effect, LostEntries, Message, Propagate, Reload
 from quorate.pmxcfs.group import Group
+from quorate.pmxcfs.ipcops import Operations
+from quorate.pmxcfs.ipcserver import IpcServer, IpcServerError
 from quorate.pmxcfs.load import DatabaseError
 from quorate.pmxcfs.loop import RANK_FUSE, Loop
 from quorate.pmxcfs.mount import Mount
@@ -29,6 +31,7 @@ from quorate.pmxcfs.persistence import Persistence
 from quorate.pmxcfs.propagation import read_host_copy
 from quorate.pmxcfs.propagator import Propagator
 from quorate.pmxcfs.replication import Machine
+from quorate.pmxcfs.rrdwriter import RrdWriter
 from quorate.pmxcfs.services import ConfigurationService, QuorumService, Services
 from quorate.pmxcfs.startup import Identity, StartupError
 from quorate.pmxcfs.status import Status
@@ -89,7 +92,7 @@ class Node:
         gc.freeze()
 
     def mount(self) -> None:
-        """Mount the file system. Raises StartupError."""
+        """Mount the file system and offer the IPC service. Raises StartupError."""
         mountpoint = self.settings.mountpoint
         try:
             if clear_dead_mount(mountpoint):
@@ -102,6 +105,10 @@ class Node:
             raise StartupError(f"cannot create the mount point {mountpoint}: {error.strerror}") from error
         self._mount.attach(self._session)
         self.loop.add_reader(self._session.fileno(), self._serve, RANK_FUSE)
+        try:
+            self._ipc.start()
+        except IpcServerError as error:
+            raise StartupError(str(error)) from error
 
     def run(self) -> None:
         """Serve until the loop is stopped or the file system is unmounted."""
@@ -118,6 +125,7 @@ class Node:
     def close(self) -> None:
         """Deliver what open files hold, unmount, leave the cluster, close the database. Bounded."""
         self._deliver_open_files()
+        self._ipc.stop()
         self.watchdog.stop()
         self._propagator.stop()
         if self._session is not None:
@@ -128,6 +136,7 @@ class Node:
                 self.log.warning("%s", error)
         if self.services is not None:
             self.services.stop()
+        self._rrd.stop()
         if self._session is not None:
             self._session.close()
         self._persistence.flush()
@@ -185,6 +194,7 @@ class Node:
             changed=lambda: self._mount.quorum_changed(),
             notified=self._tell_quorum,
         )
+        self._rrd = RrdWriter(self.settings.rrd_dir, self.settings.rrdcached_socket, logs.domain("status"))
         self.status = Status(
             nodename,
             ip=self.identity.ip,
@@ -193,6 +203,14 @@ class Node:
             tree=lambda: self.tree,
             quorate=lambda: self.quorum.quorate or not self.cluster,
             now=lambda: int(time.time()),
+            rrd_stored=self._rrd.submit,
+        )
+        self._ipc = IpcServer(
+            self.loop,
+            Operations(self.status, lambda: self.tree, self._tell),
+            gid=self.identity.gid,
+            directory=self.settings.ipc_dir,
+            log=logs.domain("ipcs"),
         )
         self._propagator = Propagator(
             self.settings.corosync_conf, logs.domain("dcdb"), corosync_runs=lambda: self.quorum.connected
@@ -284,6 +302,11 @@ class Node:
         except FuseError as error:
             self.log.critical("%s; ending", error)
             self.loop.stop()
+
+    def _tell(self, message: Message) -> None:
+        """Send a status message to the other nodes. What cannot be sent now is told after the next sync."""
+        if self.cluster and self._status_group.connected:
+            self._status_group.submit(message.subtype, message.payload, None)
 
     def _housekeeping(self) -> None:
         self._mount.push_old()

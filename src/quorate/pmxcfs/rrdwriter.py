@@ -56,6 +56,7 @@ class RrdWriter:
         self._thread: threading.Thread | None = None
         self._cached: Rrdcached | None = None
         self._not_before = 0.0
+        self._absent = False
         self._logged_at = -LOG_PERIOD
         self._unlogged = 0
 
@@ -106,6 +107,12 @@ class RrdWriter:
             self._cached.close()
 
     def _write(self, key: bytes, value: bytes) -> None:
+        if not self._directory.is_dir():
+            if not self._absent:
+                self._log.info("%s does not exist: no RRD files are written", self._directory)
+            self._absent = True
+            return
+        self._absent = False
         try:
             update = rrd.plan(key, value)
             path = self._directory / update.file
