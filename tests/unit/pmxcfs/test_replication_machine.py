@@ -201,6 +201,28 @@ def test_two_racing_mkdirs_under_way_are_never_both_won() -> None:
     assert results == {"first": -errno.EBUSY, "second": -errno.EBUSY}
 
 
+def test_entry_of_a_request_that_failed_only_here_is_nobodys_proof() -> None:
+    """Found by the simulator: the others applied the first create, which this node had answered with EIO."""
+    ring, one, two = pair()
+    ring.take(1, one.submit(FsMessage(FsOp.CREATE, b"f"), "first"))
+    ring.take(1, one.submit(FsMessage(FsOp.CREATE, b"f"), "second"))
+    creates = [data for _, kind, data in ring.sent if kind is MessageType.NORMAL]
+    one.tree.error = True
+    ring.take(1, one.receive(1, creates[0]))
+    for data in creates:
+        ring.take(2, two.receive(1, data))
+    ring._delivered = len(ring.sent)
+    ring.take(1, one.confchg(2, left=[1]))
+    ring.take(2, two.confchg(2, left=[1]))
+    one.app.tree = tree_of()
+    ring.take(1, one.machine.reloaded(one.clock))
+    ring.take(1, one.machine.connected(one.clock))
+    ring.confchg(1, 2, joined=[1])
+    ring.run()
+    assert one.tree.lookup(b"f") is not None
+    assert ring.results == {"first": -errno.EIO, "second": -errno.EBUSY}
+
+
 def test_write_under_way_is_resolved_by_content() -> None:
     ring, one, _ = pair()
     ring.take(1, one.submit(FsMessage(FsOp.CREATE, b"f"), "create"))
