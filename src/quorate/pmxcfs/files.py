@@ -70,13 +70,20 @@ class Files(MountBase):
             return self._open_virtual(target, body.flags)
         if target.is_directory:
             return errno.EACCES if target is self.nodes.root else errno.EISDIR
-        if target.removed:
-            return errno.ESTALE
+        direct = False
+        if target.entry is None and not target.creating:
+            # Another node replaced the file since the kernel looked its name up: the name decides, as in the
+            # original. The kernel's pages are of the old file, so they are not used.
+            successor = self.file_at(target.name)
+            if successor is not None:
+                target, direct = self.nodes.for_entry(successor), True
+            elif target.removed:
+                return errno.ESTALE
         if body.flags & os.O_TRUNC:
             refused = self.truncate(target, 0)
             if refused:
                 return refused
-        handle, how = self._open_node(target, body.flags)
+        handle, how = self._open_node(target, body.flags, direct=direct)
         return open_out(handle, how)
 
     def create(self, request: r.Request, body: r.CreateIn) -> Reply:
@@ -281,13 +288,13 @@ class Files(MountBase):
         handle, how = self._open_node(found, flags)
         return create_out(self.entry_reply(found), handle, how)
 
-    def _open_node(self, node: Node, flags: int) -> tuple[int, int]:
+    def _open_node(self, node: Node, flags: int, *, direct: bool = False) -> tuple[int, int]:
         """A handle and the kernel's flags for it.
 
         Reading and writing through one handle bypasses the page cache: a shared writable mapping is then
         refused (ENODEV, core 1.11). All other handles share the cache.
         """
-        direct = flags & os.O_ACCMODE == os.O_RDWR
+        direct = direct or flags & os.O_ACCMODE == os.O_RDWR
         node.opens += 1
         fh = self._add_handle(Handle(node, flags, direct=direct))
         if direct:

@@ -1,6 +1,10 @@
 """The mount: the kernel's operations on names, attributes and directories (core 1.7-1.11).
 
 Content is in ``files``, what the kernel must forget in ``invalidation``.
+
+What the kernel knows but the tree has no more is answered with ESTALE: the kernel then walks the path anew,
+asking for every name, and so finds what another node has put there meanwhile (a file replaced as a whole was
+never absent). ENOENT is the answer to names alone.
 """
 
 from __future__ import annotations
@@ -58,7 +62,7 @@ class Mount(Invalidation):
     def lookup(self, request: r.Request, body: r.LookupIn) -> Reply:
         parent = self.nodes.by_nodeid.get(request.nodeid)
         if parent is None or parent.entry is None:
-            return errno.ENOENT
+            return errno.ESTALE
         if parent.entry.children is None:
             return errno.ENOTDIR
         found = self.child(parent, body.name)
@@ -165,13 +169,13 @@ class Mount(Invalidation):
     def getattr(self, request: r.Request, body: r.GetattrIn) -> Reply:
         target = self.target(request.nodeid)
         if target is None:
-            return errno.ENOENT
+            return errno.ESTALE
         return self._attr_reply(target)
 
     def setattr(self, request: r.Request, body: r.SetattrIn) -> Reply:
         target = self.target(request.nodeid)
         if target is None:
-            return errno.ENOENT
+            return errno.ESTALE
         valid = body.valid
         if valid & Fattr.MODE:
             private = isinstance(target, Node) and is_private(self.path_of(target) or b"")
@@ -273,7 +277,7 @@ class Mount(Invalidation):
         """The directory in which ``name`` is to be changed, or the errno of the refusal."""
         node = self.nodes.by_nodeid.get(nodeid)
         if node is None or node.entry is None:
-            return errno.ENOENT
+            return errno.ESTALE
         if node.entry.children is None:
             return errno.ENOTDIR
         if node is self.nodes.root and name in self.virtual.by_name:
@@ -321,7 +325,10 @@ class Mount(Invalidation):
         if isinstance(target, VirtualEntry):
             return attr_out(*self.virtual_attributes(target))
         if target.removed:
-            return errno.ENOENT
+            successor = self.file_at(target.name)  # see open()
+            if successor is None:
+                return errno.ESTALE
+            return attr_out(self.attributes(self.nodes.for_entry(successor))[0], 0)
         return attr_out(*self.attributes(target))
 
     def _attr_answer(self, request: r.Request, node: Node) -> Callable[[], None]:
@@ -359,7 +366,7 @@ class Mount(Invalidation):
             return refused
         path = self.path_of(node)
         if path is None or node.entry is None:
-            return errno.ENOENT
+            return errno.ESTALE
         self.push(node)
         mtime = (int(self.now()) if body.valid & Fattr.MTIME_NOW else body.mtime) & 0xFFFFFFFF
         entry = node.entry

@@ -211,9 +211,9 @@ class NodeTable:
         node = self.by_inode.pop(entry.inode, None)
         if node is None:
             return None
+        node.name = path
         if entry.children is None and node.opens:
             node.ghost = bytearray(node.content())
-            node.name = path
         node.entry = None
         node.attr = None
         node.listing = None

@@ -415,7 +415,22 @@ def test_a_removed_open_file_stays_a_private_file() -> None:
     assert kernel.attributes(node)[:2] == (stat.S_IFREG | 0o600, 7)
     assert kernel.read(fh) == b"content"
     kernel.ask("release", node, r.ReleaseIn(fh, 0, 0, 0))
-    assert kernel.call("getattr", node, r.GetattrIn(0, 0)) == errno.ENOENT
+    assert kernel.call("getattr", node, r.GetattrIn(0, 0)) == errno.ESTALE
+
+
+def test_a_file_replaced_behind_the_kernels_back_is_opened_by_its_name() -> None:
+    """The kernel looked the name up a moment ago; what it found has been replaced since."""
+    kernel = Kernel(b"f", b"copy")
+    node = kernel.look_up(b"f")
+    kernel.cluster.remote(FsMessage(FsOp.WRITE, b"copy", None, b"new content"))
+    kernel.cluster.remote(FsMessage(FsOp.RENAME, b"copy", b"f"))
+    fh = kernel.open(node, os.O_RDONLY)
+    assert kernel.read(fh) == b"new content"
+    assert kernel.attributes(node)[1] == len(b"new content")
+    kernel.ask("release", node, r.ReleaseIn(fh, 0, 0, 0))
+    kernel.cluster.remote(FsMessage(FsOp.DELETE, b"f"))
+    assert kernel.call("open", node, r.OpenIn(os.O_RDONLY, 0)) == errno.ESTALE
+    assert kernel.call("getattr", node, r.GetattrIn(0, 0)) == errno.ESTALE
 
 
 def test_a_foreign_state_makes_the_kernel_forget_what_differs() -> None:
@@ -436,7 +451,7 @@ def test_a_foreign_state_makes_the_kernel_forget_what_differs() -> None:
     assert ("name", 1, b"same") not in notices
     assert kernel.attributes(same)[1] == 7
     assert kernel.attributes(changed)[1] == 3
-    assert kernel.call("getattr", gone, r.GetattrIn(0, 0)) == errno.ENOENT
+    assert kernel.call("getattr", gone, r.GetattrIn(0, 0)) == errno.ESTALE
     assert kernel.look_up(b"born")
 
 
