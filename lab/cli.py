@@ -6,6 +6,7 @@ import argparse
 import sys
 from collections.abc import Callable, Sequence
 
+from bench.arguments import add_arguments
 from lab import labcommands
 from lab.errors import LabError
 
@@ -52,6 +53,10 @@ def _parser() -> argparse.ArgumentParser:
     commands.add_parser("test", help="all tests; with arguments: pytest with these", add_help=False)
     command = commands.add_parser("check", help="the quick tests: lint, types, unit, simulation")
     command.set_defaults(handler=_check)
+
+    command = commands.add_parser("bench", help="measure the file system on a lab; a table and JSON")
+    add_arguments(command)
+    command.set_defaults(handler=_bench)
 
     command = commands.add_parser("shell", help="enter a node, or run a command in it")
     _with_lab(command)
@@ -168,6 +173,14 @@ def _check(_: argparse.Namespace) -> int:
 
     ensure_setup(base=False)
     return check()
+
+
+def _bench(arguments: argparse.Namespace) -> int:
+    from bench.run import run
+    from lab.setup import ensure_setup
+
+    ensure_setup()
+    return run(arguments)
 
 
 def _lab_up(arguments: argparse.Namespace) -> int:

@@ -1,0 +1,158 @@
+"""Takes the figures: rounds on any mounted directory, and what needs a lab. Prints nothing but progress."""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Sequence
+from dataclasses import dataclass, field
+
+from bench import lines
+from bench.agents import HERE, NODE_PYTHON, Agent
+from bench.cluster import bytes_written, memory, settle
+from bench.figures import Basis, Result, Spread, result
+from bench.lines import ONCE, REPEATED, Line
+from lab import Node
+from lab.cluster import wait_writable
+
+R_COUNT = 40
+"""Round trips behind each line: enough for a median, few enough to be of the same moment."""
+VISIBLE_COUNT = 20
+REPLACES = 1000
+FILES = 10_000
+MEBIBYTES = 100
+JOIN_SECONDS = 180.0
+TREE = "/etc/pve/bench"
+Report = Callable[[str], None]
+
+
+@dataclass
+class Figures:
+    """Per line: the values of all rounds, and R measured just before each."""
+
+    values: dict[str, list[float]] = field(default_factory=dict)
+    round_trips: dict[str, list[float]] = field(default_factory=dict)
+
+    def add(self, line: Line, seconds: float, round_trip: float = 0.0) -> None:
+        value = seconds * line.scale if line.scale else 1 / seconds
+        self.add_value(line, value, round_trip * line.scale)
+
+    def add_value(self, line: Line, value: float, round_trip: float = 0.0) -> None:
+        self.values.setdefault(line.name, []).append(value)
+        self.round_trips.setdefault(line.name, []).append(round_trip)
+
+    def results(self) -> list[Result]:
+        """In the order of ``lines``; what was not measured is left out."""
+        found = []
+        trips = [
+            trip for line in REPEATED for trip in self.round_trips.get(line.name, []) if line.scale == 1e6
+        ]
+        if trips:
+            found.append(Result(lines.ROUND_TRIP, "µs", Spread.of(trips), None, None))
+        for line in (*REPEATED, *ONCE):
+            if line.name in self.values:
+                found.append(
+                    result(
+                        line.name,
+                        line.unit,
+                        self.values[line.name],
+                        line.goal,
+                        round_trips=self.round_trips[line.name],
+                        others=self.values,
+                    )
+                )
+        return found
+
+
+def rounds(
+    echo: Agent, client: Agent, directories: Sequence[str], count: int, *, only: str, report: Report
+) -> dict[str, Figures]:
+    """All repeated lines, ``count`` times, in turn for each directory: what disturbs one disturbs all."""
+    figures = {directory: Figures() for directory in directories}
+    chosen = [line for line in REPEATED if only in line.name]
+    for directory in directories:
+        client.ask(operation="prepare", directory=directory, count=0)
+    for number in range(count):
+        report(f"round {number + 1} of {count}")
+        for line in REPEATED:
+            if line not in chosen and not _needed(line, chosen):
+                continue
+            for directory in directories:
+                trip = echo.ask(count=R_COUNT, size=64, pipelined=False)["median"]
+                answer = client.ask(
+                    operation=line.operation or line.name, directory=directory, count=line.count
+                )
+                figures[directory].add(line, answer["median"], trip)
+    for directory in directories:
+        client.ask(operation="clean", directory=directory, count=0)
+    return figures
+
+
+def _needed(line: Line, chosen: Sequence[Line]) -> bool:
+    """Whether others rest on it: create makes what overwrite and unlink work on."""
+    names = {each.name for each in chosen}
+    bases = {each.goal.line for each in chosen if each.goal and each.goal.basis is Basis.LINE}
+    return line.name in bases or (line.name == "create_1k" and bool(names & {"overwrite_1k", "unlink"}))
+
+
+def visibility(figures: Figures, echo: Agent, writer: Node, reader: Node, count: int) -> None:
+    """How long after its acknowledgement a write is seen on another node."""
+    for number in range(count):
+        path = f"{TREE}-seen-{number}"
+        trip = echo.ask(count=R_COUNT, size=64, pipelined=False)["median"]
+        watch = [NODE_PYTHON, "-c", (HERE / "node_watch.py").read_text(), path, str(VISIBLE_COUNT)]
+        write = [NODE_PYTHON, "-c", (HERE / "node_write.py").read_text(), path, str(VISIBLE_COUNT)]
+        with reader.start_process(watch) as watcher:
+            watcher.stdout.readline()
+            acknowledged = [float(line) for line in writer.run(write).stdout.split()]
+            seen = [float(watcher.stdout.readline()) for _ in range(VISIBLE_COUNT)]
+        delays = sorted(max(0.0, s - a) for s, a in zip(seen, acknowledged, strict=True))
+        figures.add(lines.VISIBILITY, delays[len(delays) // 2], trip)
+        writer.run(["rm", path])
+
+
+def disk(figures: Figures, client: Agent, node: Node, count: int) -> None:
+    """Bytes that the daemon of ``node`` writes per byte of content."""
+    for _ in range(count):
+        for line, operation, times, size in (
+            (lines.DISK_REPLACE, "atomic_replace_1k", REPLACES, 1024),
+            (lines.DISK_BIG, "write_512k_4k", 8, 512 << 10),
+        ):
+            settle(node)
+            before = bytes_written(node)
+            client.ask(operation=operation, directory=TREE, count=times)
+            settle(node)
+            figures.add_value(line, (bytes_written(node) - before) / (times * size))
+
+
+def size(figures: Figures, client: Agent, node: Node, count: int) -> None:
+    """Start and memory with 10,000 files of 1 KiB. Leaves them there."""
+    client.ask(operation="fill", directory=TREE, count=FILES)
+    for _ in range(count):
+        node.systemctl("stop", "pve-cluster")
+        out = node.run([NODE_PYTHON, "-c", (HERE / "node_start.py").read_text()]).stdout
+        figures.add(lines.START, float(out))
+        wait_writable(node)
+        rss, pss = memory(node)
+        figures.add_value(lines.RSS, rss)
+        figures.add_value(lines.PSS, pss)
+
+
+def joining(figures: Figures, echo: Agent, client: Agent, node: Node, count: int) -> None:
+    """``node`` was away while 100 MiB were written. From serving until it has them all."""
+    for number in range(count):
+        node.systemctl("stop", "pve-cluster")
+        client.ask(operation="fill_big", directory=TREE, count=MEBIBYTES)
+        client.ask(operation="mark", directory=TREE, count=number)
+        sent = echo.ask(count=MEBIBYTES, size=1 << 20, pipelined=True)["mean"] * MEBIBYTES
+        figures.add(lines.SEND_100M, sent)
+        start = (HERE / "node_start.py").read_text()
+        out = node.run([NODE_PYTHON, "-c", start, f"{TREE}/mark", str(number)], timeout=JOIN_SECONDS).stdout
+        figures.add(lines.JOIN_100M, float(out.split()[1]))
+
+
+def status(figures: Figures, node: Node, count: int) -> None:
+    """What `pvecm status` costs: its processor time, and how long the caller waits."""
+    for _ in range(count):
+        out = node.run([NODE_PYTHON, "-c", (HERE / "node_time.py").read_text(), "pvecm", "status"]).stdout
+        used, took = map(float, out.split()[-2:])
+        figures.add(lines.STATUS, used)
+        figures.add(lines.STATUS_WALL, took)

@@ -1,0 +1,199 @@
+"""Runs in a node, by its own python3, with nothing of the project: file operations, timed one by one.
+
+One request per line on standard input ({"operation": ..., "directory": ..., "count": ...}), one answer per
+line: {"median": seconds, "mean": seconds} per operation, or {"error": text}.
+"""
+
+# The plain calls are what is timed:
+# ruff: noqa: PTH102, PTH103, PTH104, PTH106, PTH108, PTH116, PTH118, PTH208
+from __future__ import annotations
+
+import json
+import os
+import statistics
+import sys
+import threading
+import time
+
+KIB = b"k" * 1024
+BIG = b"b" * (512 << 10)
+PAGE = 4096
+ENTRIES = 300
+THREADS = 8
+clock = time.perf_counter
+
+
+def write(path, data, step=0):
+    fd = os.open(path, os.O_WRONLY | os.O_CREAT | os.O_TRUNC, 0o640)
+    try:
+        for start in range(0, len(data), step or len(data)):
+            os.write(fd, data[start : start + step] if step else data)
+    finally:
+        os.close(fd)
+
+
+def read(path):
+    fd = os.open(path, os.O_RDONLY)
+    try:
+        data = os.read(fd, 1 << 20)
+    finally:
+        os.close(fd)
+    return data
+
+
+def timed(count, call):
+    """Each call by itself: the median is what a quiet machine takes."""
+    times = []
+    for number in range(count):
+        start = clock()
+        call(number)
+        times.append(clock() - start)
+    return {"median": statistics.median(times), "mean": statistics.fmean(times)}
+
+
+class Client:
+    def __init__(self, directory):
+        self.directory = directory
+        self.round = 0
+
+    def path(self, name):
+        return f"{self.directory}/{name}"
+
+    def create_1k(self, count):
+        self.round += 1
+        return timed(count, lambda n: write(self.path(f"c{self.round}-{n}"), KIB))
+
+    def overwrite_1k(self, count):
+        return timed(count, lambda n: write(self.path(f"c{self.round}-{n}"), KIB[::-1]))
+
+    def unlink(self, count):
+        return timed(count, lambda n: os.unlink(self.path(f"c{self.round}-{n}")))
+
+    def atomic_replace_1k(self, count):
+        def replace(_):
+            write(self.path("replaced.tmp"), KIB)
+            os.rename(self.path("replaced.tmp"), self.path("replaced"))
+
+        return timed(count, replace)
+
+    def mkdir_rmdir(self, count):
+        def both(_):
+            os.mkdir(self.path("made"))
+            os.rmdir(self.path("made"))
+
+        return timed(count, both)
+
+    def create_rate(self, count):
+        self.round += 1
+        names = [self.path(f"r{self.round}-{n}") for n in range(count)]
+        start = clock()
+        for name in names:
+            write(name, KIB)
+        took = (clock() - start) / count
+        for name in names:
+            os.unlink(name)
+        return {"median": took, "mean": took}
+
+    def create_threads(self, count):
+        self.round += 1
+        names = [
+            [self.path(f"t{self.round}-{t}-{n}") for n in range(count // THREADS)] for t in range(THREADS)
+        ]
+        threads = [
+            threading.Thread(target=lambda mine=mine: [write(name, KIB) for name in mine]) for mine in names
+        ]
+        start = clock()
+        for thread in threads:
+            thread.start()
+        for thread in threads:
+            thread.join()
+        took = (clock() - start) / (count // THREADS * THREADS)
+        for mine in names:
+            for name in mine:
+                os.unlink(name)
+        return {"median": took, "mean": took}
+
+    def prepare(self, _):
+        os.makedirs(self.path("list"), exist_ok=True)
+        for n in range(ENTRIES):
+            write(self.path(f"list/entry-{n:04d}"), b"x")
+        write(self.path("small"), KIB)
+        write(self.path("big"), BIG)
+        return {}
+
+    def read_1k(self, count):
+        path = self.path("small")
+        return timed(count, lambda _: read(path))
+
+    def read_512k(self, count):
+        path = self.path("big")
+        return timed(count, lambda _: read(path))
+
+    def stat(self, count):
+        path = self.path("small")
+        return timed(count, lambda _: os.stat(path))
+
+    def readdir(self, count):
+        path = self.path("list")
+        return timed(count, lambda _: os.listdir(path))
+
+    def readdir_stat(self, count):
+        path = self.path("list")
+
+        def look(_):
+            for entry in os.scandir(path):
+                entry.stat(follow_symlinks=False)
+
+        return timed(count, look)
+
+    def write_512k(self, count):
+        return timed(count, lambda _: write(self.path("written"), BIG))
+
+    def write_512k_4k(self, count):
+        return timed(count, lambda _: write(self.path("written"), BIG, PAGE))
+
+    def fill(self, count):
+        """``count`` files of 1 KiB, 1,000 in a directory."""
+        for n in range(count):
+            if n % 1000 == 0:
+                os.makedirs(self.path(f"many/{n // 1000}"), exist_ok=True)
+            write(self.path(f"many/{n // 1000}/{n}"), os.urandom(1024))
+        return {}
+
+    def fill_big(self, count):
+        """``count`` files of 1 MiB."""
+        os.makedirs(self.path("mebi"), exist_ok=True)
+        for n in range(count):
+            write(self.path(f"mebi/{n}"), os.urandom(1 << 20))
+        return {}
+
+    def mark(self, number):
+        """A file that says which round this is."""
+        write(self.path("mark"), str(number).encode())
+        return {}
+
+    def clean(self, _):
+        for directory, _names, files in os.walk(self.directory, topdown=False):
+            for name in files:
+                os.unlink(os.path.join(directory, name))
+            if directory != self.directory:
+                os.rmdir(directory)
+        return {}
+
+
+def main():
+    clients = {}
+    for line in sys.stdin:
+        request = json.loads(line)
+        directory = request["directory"]
+        if directory not in clients:
+            os.makedirs(directory, exist_ok=True)
+            clients[directory] = Client(directory)
+        try:
+            answer = getattr(clients[directory], request["operation"])(request["count"])
+        except OSError as error:
+            answer = {"error": f"{request['operation']} in {directory}: {error}"}
+        print(json.dumps(answer), flush=True)
+
+
+main()

@@ -1,0 +1,99 @@
+"""`./dev bench`: runs everything, prints the table, writes the JSON."""
+
+from __future__ import annotations
+
+import argparse
+import json
+import os
+import platform
+import time
+from collections.abc import Sequence
+from contextlib import nullcontext
+from pathlib import Path
+from typing import Any
+
+from bench import measure
+from bench.agents import client, round_trip
+from bench.arguments import PARTS
+from bench.cluster import measured_cluster
+from bench.measure import TREE, Figures
+from bench.table import as_json, render
+from lab import Lab, LabError, Node
+
+
+def run(arguments: argparse.Namespace) -> int:
+    """The exit status: 0 whatever the figures are, which depend on the machine."""
+    if arguments.rounds < 1:
+        raise LabError("At least one round is needed.")
+    directories = [f"{path.rstrip('/')}/bench" for path in arguments.dir or ["/etc/pve"]]
+    own = arguments.lab is None
+    parts = set(arguments.part or (PARTS if own else ("ops",)))
+    if not own and parts != {"ops"}:
+        raise LabError("A running lab is only measured by --part ops: the other parts restart daemons.")
+    begin = time.monotonic()
+    with measured_cluster(arguments.nodes) if own else nullcontext(Lab.open(arguments.lab)) as lab:
+        figures = _measure(lab, lab.node(arguments.node), directories, parts, arguments)
+    for directory, found in figures.items():
+        print(f"\n{directory.removesuffix('/bench')} on {arguments.node}, {arguments.rounds} rounds")
+        print(render(found.results()))
+    _write(arguments.json, figures, arguments.rounds, time.monotonic() - begin)
+    print(f"\nFigures: {arguments.json}")
+    return 0
+
+
+def _measure(
+    lab: Lab, node: Node, directories: Sequence[str], parts: set[str], arguments: argparse.Namespace
+) -> dict[str, Figures]:
+    first = directories[0]
+    figures = {directory: Figures() for directory in directories}
+    others = [each for each in lab.nodes if each.name != node.name]
+    with client(node) as operations, round_trip(node) as echo:
+        if "ops" in parts:
+            figures = measure.rounds(
+                echo, operations, directories, arguments.rounds, only=arguments.only, report=_say
+            )
+        if "visible" in parts:
+            _say("visibility on another node")
+            measure.visibility(figures[first], echo, node, others[0], arguments.rounds)
+        if "status" in parts:
+            _say("pvecm status")
+            measure.status(figures[first], node, arguments.rounds)
+        if "disk" in parts:
+            _say("bytes written to disk")
+            measure.disk(figures[first], operations, node, arguments.rounds)
+        if "size" in parts:
+            _say("10,000 files")
+            measure.size(figures[first], operations, node, arguments.rounds)
+        if "join" in parts:
+            _say("joining with 100 MiB")
+            measure.joining(figures[first], echo, operations, others[-1], arguments.rounds)
+        if parts & {"disk", "size", "join"}:
+            operations.ask(operation="clean", directory=TREE, count=0)
+    return figures
+
+
+def _say(text: str) -> None:
+    print(f"  {text}", flush=True)
+
+
+def _write(file: Path, figures: dict[str, Figures], rounds: int, seconds: float) -> None:
+    document: dict[str, Any] = {
+        "time": int(time.time()),
+        "seconds": round(seconds, 1),
+        "rounds": rounds,
+        "machine": {
+            "kernel": platform.release(),
+            "cores": os.cpu_count(),
+            "python": platform.python_version(),
+        },
+        "directories": {
+            directory.removesuffix("/bench"): {
+                "lines": as_json(found.results()),
+                "values": found.values,
+                "round_trips": found.round_trips,
+            }
+            for directory, found in figures.items()
+        },
+    }
+    file.parent.mkdir(parents=True, exist_ok=True)
+    file.write_text(json.dumps(document, indent=1, ensure_ascii=False) + "\n")
