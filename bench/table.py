@@ -8,7 +8,7 @@ from typing import Any
 from bench.figures import Basis, Better, Goal, Result
 
 WIDTH = 80
-HEAD = f"{'line':21}{'min':>8}{'median':>9}{'max':>9}  {'unit':7}{'ratio':>8}  {'goal':10}"
+HEAD = f"{'line':20}{'min':>8}{'median':>9}{'max':>9}  {'unit':7}{'ratio':>8}  {'goal':9}"
 
 
 def render(results: Sequence[Result]) -> str:
@@ -19,8 +19,8 @@ def render(results: Sequence[Result]) -> str:
         mark = {True: "ok", False: "MISSED", None: ""}[each.met]
         ratio = "" if each.ratio is None else f"{each.ratio:.2f} {_basis(each.goal)}"
         rows.append(
-            f"{each.name:21}{number(spread.smallest):>8}{number(spread.median):>9}{number(spread.largest):>9}"
-            f"  {each.unit:7}{ratio:>8}  {goal_text(each.goal):10}{mark}".rstrip()
+            f"{each.name:20}{number(spread.smallest):>8}{number(spread.median):>9}{number(spread.largest):>9}"
+            f"  {each.unit:7}{ratio:>8}  {goal_text(each.goal):9}{mark}".rstrip()
         )
     return "\n".join(rows)
 
