@@ -229,10 +229,10 @@ class Connection:
         except OSError:
             self.close()
             return False
-        if not self._reachable and not self._reach(sender):
-            return True
         if not self._is_peer(ancillary):
             self._server.log.warning("ignored an IPC message that is not of pid %d", self._peer.pid)
+            return True
+        if not self._reachable and not self._reach(sender):
             return True
         data = bytes(memoryview(buffer)[:count])
         if codec.operation_of(data) == codec.DISCONNECT:
