@@ -29,6 +29,7 @@ from quorate.api.listener import Listener, client_address, open_socket
 from quorate.api.operations import make_router
 from quorate.api.privileged import Privileged, make_work
 from quorate.api.server import HttpServer
+from quorate.processname import set_process_name
 from quorate.settings import API_PORT, GROUP, Settings
 from quorate.tasks import TaskStore, TaskStoreError, local_node
 
@@ -62,6 +63,7 @@ def command_line(name: str, description: str, run: Callable[[Settings], None]) -
     words.add_parser("status", help="print running or stopped")
     options = parser.parse_args()
     # Also for the workers that are forked: their lines are the service's, not those of a file name
+    set_process_name(name)
     syslog.openlog(os.environ.get("PVE_LOG_ID") or name, 0, syslog.LOG_DAEMON)
     if options.word != "start":
         sys.exit(_systemctl(name, options.word))

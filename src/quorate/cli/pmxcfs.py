@@ -7,6 +7,7 @@ from collections.abc import Sequence
 from dataclasses import dataclass
 from typing import NoReturn
 
+from quorate.processname import set_process_name
 from quorate.settings import Settings
 
 USAGE = """\
@@ -89,6 +90,7 @@ def main(arguments: Sequence[str], settings: Settings) -> int:
 
 
 def entry() -> NoReturn:
+    set_process_name("pmxcfs")
     sys.exit(main(sys.argv[1:], Settings()))
 
 

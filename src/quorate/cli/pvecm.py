@@ -15,6 +15,7 @@ from quorate.api import cluster_config
 from quorate.cli.commandtree import Command, CommandFailed, CommandTree, complete_from_environment
 from quorate.cli.options import UsageError
 from quorate.formats import FINGERPRINT_PATTERN
+from quorate.processname import set_process_name
 from quorate.schema import Array, Boolean, Integer, Parameters, String
 from quorate.settings import JOIN_API_VERSION, Settings
 
@@ -42,6 +43,7 @@ def entry() -> NoReturn:
     """The console script."""
     os.environ["PATH"] = "/sbin:/bin:/usr/sbin:/usr/bin"
     os.environ["HOME"] = "/root"
+    set_process_name(PROGRAM)
     syslog.openlog(os.environ.get("PVE_LOG_ID") or PROGRAM, 0, syslog.LOG_DAEMON)
     try:
         status = main(sys.argv[1:])

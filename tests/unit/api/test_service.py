@@ -15,6 +15,7 @@ def test_lines_in_the_system_log_carry_the_services_name(
     monkeypatch: pytest.MonkeyPatch, variable: str | None, expected: str
 ) -> None:
     opened: list[tuple[object, ...]] = []
+    monkeypatch.setattr(service, "set_process_name", lambda name: None)
     monkeypatch.setattr(syslog, "openlog", lambda *words: opened.append(words))
     monkeypatch.setattr(sys, "argv", ["pvedaemon.py", "start", "--foreground"])
     monkeypatch.delenv("PVE_LOG_ID", raising=False)
