@@ -30,8 +30,9 @@ FILES_PER_CLIENT: Final = 3
 FILES_RESERVED: Final = 512
 """Descriptors for the rest of the daemon."""
 
-BACKLOG: Final = 64
-ACCEPTS_PER_ROUND: Final = 16
+BACKLOG: Final = 1024
+"""Connections not yet accepted. libqb's clients do not wait when it is full: they fail with EAGAIN."""
+ACCEPTS_PER_ROUND: Final = 64
 
 MAX_STRANGERS: Final = 32
 """Connections in the handshake of processes that will be refused; more are closed without an answer. Anybody
