@@ -9,33 +9,25 @@ from collections.abc import Iterable
 from pathlib import Path
 from typing import Final
 
+from quorate.database import files
 from quorate.pmxcfs.effects import LostEntries
 from quorate.pmxcfs.sync import LostEntry
 
 PREFIX: Final = "replaced-"
-KEEP: Final = 10
-"""Archives kept, as many as the join tool keeps of its dumps (core 3.9)."""
+SUFFIX: Final = ".tar.gz"
+KEEP: Final = files.KEEP
 
 
-def save_lost(directory: Path, lost: Iterable[LostEntry], now: int) -> Path:
+def save_lost(directory: Path, lost: Iterable[LostEntry], now: int, *, prefix: str = PREFIX) -> Path:
     """Write one private archive; returns its path. Raises OSError."""
-    directory.mkdir(mode=0o700, parents=True, exist_ok=True)
-    path = directory / f"{PREFIX}{now}.tar.gz"
-    number = 0
-    while True:
-        try:
-            fd = os.open(path, os.O_WRONLY | os.O_CREAT | os.O_EXCL | os.O_CLOEXEC, 0o600)
-            break
-        except FileExistsError:
-            number += 1
-            path = directory / f"{PREFIX}{now}-{number}.tar.gz"
+    fd, path = files.create_private(directory, prefix, now, SUFFIX)
     with os.fdopen(fd, "wb") as file:
         with tarfile.open(fileobj=file, mode="w:gz", compresslevel=1) as archive:
             for entry in lost:
                 archive.addfile(_header(entry), io.BytesIO(entry.data or b""))
         file.flush()
         os.fsync(fd)
-    _prune(directory)
+    files.prune(directory, prefix, SUFFIX, KEEP)
     return path
 
 
@@ -57,9 +49,3 @@ def _header(entry: LostEntry) -> tarfile.TarInfo:
         header.size = len(entry.data)
     header.pax_headers = {"QUORATE.version": str(entry.version), "QUORATE.writer": str(entry.writer)}
     return header
-
-
-def _prune(directory: Path) -> None:
-    archives = sorted(directory.glob(f"{PREFIX}*.tar.gz"), key=lambda path: path.stat().st_mtime_ns)
-    for path in archives[:-KEEP]:
-        path.unlink(missing_ok=True)

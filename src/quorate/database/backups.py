@@ -1,0 +1,109 @@
+"""Backups of the database (core 3.9): made, verified by reading back, listed, kept in a bounded number."""
+
+from __future__ import annotations
+
+import os
+import sqlite3
+from collections.abc import Callable
+from contextlib import closing
+from pathlib import Path
+from typing import Final, NamedTuple
+
+from quorate.database import files
+from quorate.database.dump import DumpError, Summary, open_reader, read_summary, write_dump
+from quorate.database.guard import UnsafeReadError, require_safe_read
+
+PREFIX: Final = "config-"
+SUFFIX: Final = ".sql.gz"
+KEEP: Final = files.KEEP
+
+
+class BackupError(Exception):
+    """The database could not be saved; the text says why."""
+
+
+class Backup(NamedTuple):
+    path: Path
+    time: int
+    size: int
+    """Bytes of the file."""
+
+
+def create(
+    database: Path,
+    directory: Path,
+    now: int,
+    *,
+    keep: int = KEEP,
+    started: Callable[[Path], None] = lambda path: None,
+    removed: Callable[[Path], None] = lambda path: None,
+) -> Path:
+    """Save ``database`` as ``directory/config-TIME.sql.gz``, read it back, drop all but the newest ``keep``.
+
+    The daemon may run. ``started`` and ``removed`` are told which files are made and dropped. Raises
+    BackupError; a backup that could not be verified does not stay.
+    """
+    path: Path | None = None
+    try:
+        require_safe_read(database)
+        with closing(open_reader(database)) as connection:
+            fd, path = files.create_private(directory, PREFIX, now, SUFFIX)
+            started(path)
+            with os.fdopen(fd, "wb") as out:
+                written = write_dump(connection, out)
+                out.flush()
+                os.fsync(out.fileno())
+        found = read_summary(path)
+        if found != written:
+            raise BackupError(f"'{path}' does not hold what was read from '{database}'")
+        _sync_directory(directory)
+        for old in files.prune(directory, PREFIX, SUFFIX, keep):
+            removed(old)
+    except (OSError, sqlite3.Error, DumpError, UnsafeReadError, BackupError) as error:
+        if path is not None:
+            path.unlink(missing_ok=True)
+        raise BackupError(f"unable to save '{database}': {error}") from error
+    return path
+
+
+def listed(directory: Path) -> list[Backup]:
+    """All backups, oldest first. Raises OSError."""
+    found = []
+    for path in files.kept_files(directory, PREFIX, SUFFIX):
+        status = path.stat()
+        found.append(
+            Backup(path, int(path.name[len(PREFIX) : -len(SUFFIX)].partition("-")[0]), status.st_size)
+        )
+    return found
+
+
+def find(directory: Path, name: str) -> Path:
+    """The backup that ``name`` means: a path, a name in ``directory``, or ``latest``. Raises BackupError."""
+    if name == "latest":
+        try:
+            found = listed(directory)
+        except OSError as error:
+            raise BackupError(f"unable to look into '{directory}': {error.strerror}") from error
+        if not found:
+            raise BackupError(f"there is no backup in '{directory}'; 'pmxcfs-backup create' makes one")
+        return found[-1].path
+    path = Path(name) if "/" in name else directory / name
+    if not path.is_file():
+        raise BackupError(f"there is no backup '{path}'; 'pmxcfs-backup list' shows what there is")
+    return path
+
+
+def summary(path: Path) -> Summary:
+    """Read a backup to its end. Raises BackupError."""
+    try:
+        return read_summary(path)
+    except DumpError as error:
+        raise BackupError(str(error)) from error
+
+
+def _sync_directory(directory: Path) -> None:
+    fd = os.open(directory, os.O_RDONLY | os.O_DIRECTORY | os.O_CLOEXEC)
+    try:
+        os.fsync(fd)
+    finally:
+        os.close(fd)
