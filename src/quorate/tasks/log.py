@@ -8,6 +8,8 @@ from itertools import islice
 from pathlib import Path
 from typing import Literal, NamedTuple
 
+from quorate.tasks.guarded import open_log
+
 STATUS_TAIL_BYTES = 4096
 """How much of a log's end is searched for its last line; longer last lines are cut by the worker."""
 
@@ -26,7 +28,7 @@ class LogLine(NamedTuple):
 def task_status(path: Path) -> str:
     """Status text of a finished task from its log: ``OK``, ``WARNINGS: N``, the error."""
     try:
-        with path.open("rb") as file:
+        with open(open_log(path), "rb") as file:  # noqa: PTH123 - a descriptor
             size = file.seek(0, os.SEEK_END)
             file.seek(max(0, size - STATUS_TAIL_BYTES))
             tail = file.read(STATUS_TAIL_BYTES)
@@ -56,7 +58,9 @@ def read_log(path: Path, start: int = 0, limit: int = 50) -> tuple[int, list[Log
     An unreadable log is one line that says so, an empty one the line ``no content``.
     """
     try:
-        with path.open(encoding="utf-8", errors="replace", newline="\n") as file:
+        with open(  # noqa: PTH123 - a descriptor
+            open_log(path), encoding="utf-8", errors="replace", newline="\n"
+        ) as file:
             skipped = sum(1 for _ in islice(file, start))
             stop = None if limit == 0 else limit
             lines = [LogLine(start + i, text.rstrip("\r\n")) for i, text in enumerate(islice(file, stop), 1)]

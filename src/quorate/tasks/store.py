@@ -16,6 +16,7 @@ from dataclasses import dataclass, replace
 from pathlib import Path
 
 from quorate.settings import GROUP, Settings
+from quorate.tasks.guarded import make_directory, open_below, open_log
 from quorate.tasks.log import task_status
 from quorate.tasks.upid import Upid, UpidError
 
@@ -58,23 +59,27 @@ class TaskStore:
 
     def prepare(self) -> None:
         """Make the directory (as root), so that the web user can keep the list in it."""
-        self._make_directories(self._dir)
+        self._make_directories()
 
     def log_path(self, upid: Upid) -> Path:
         return self._dir / upid.log_name()
 
     def exists(self, upid: Upid) -> bool:
-        return self.log_path(upid).exists()
+        try:
+            os.close(self.open_log(upid))
+        except OSError:
+            return False
+        return True
+
+    def open_log(self, upid: Upid, flags: int = os.O_RDONLY) -> int:
+        """A descriptor of the task's log, if there is a plain file. Raises OSError."""
+        return open_log(self.log_path(upid), flags)
 
     def create_log(self, upid: Upid) -> int:
         """Create the log of a new task, readable by the web process only; a descriptor for appending."""
-        self._make_directories(self.log_path(upid).parent)
+        self._make_directories(self.log_path(upid).parent.name)
         try:
-            fd = os.open(
-                self.log_path(upid),
-                os.O_WRONLY | os.O_APPEND | os.O_CREAT | os.O_EXCL | os.O_CLOEXEC,
-                LOG_MODE,
-            )
+            fd = open_log(self.log_path(upid), os.O_WRONLY | os.O_APPEND | os.O_CREAT | os.O_EXCL, LOG_MODE)
         except OSError as err:
             raise TaskStoreError(
                 f"unable to create task log '{self.log_path(upid)}': {err.strerror}"
@@ -110,7 +115,7 @@ class TaskStore:
         """Finished tasks of the index files, newest first."""
         for name in ("index", "index.1"):
             try:
-                text = (self._dir / name).read_text(encoding="utf-8", errors="replace")
+                text = self._read(name)
             except FileNotFoundError:
                 continue
             for line in reversed(text.splitlines()):
@@ -121,8 +126,7 @@ class TaskStore:
     def clean(self) -> int:
         """Remove logs of tasks older than the oldest entry of ``index.1``; how many were removed."""
         try:
-            with (self._dir / "index.1").open(encoding="utf-8", errors="replace") as file:
-                first = _parse_index_line(file.readline().rstrip("\n"))
+            first = _parse_index_line(self._read("index.1").partition("\n")[0])
         except FileNotFoundError:
             return 0
         if first is None:
@@ -139,7 +143,7 @@ class TaskStore:
         return removed
 
     def _update(self, change: Callable[[list[TaskRecord]], list[TaskRecord]]) -> list[TaskRecord]:
-        self._make_directories(self._dir)
+        self._make_directories()
         with self._lock():
             before = self._read_active()
             records = [self._detect_end(record) for record in change(before)]
@@ -163,7 +167,7 @@ class TaskStore:
 
     def _read_active(self) -> list[TaskRecord]:
         try:
-            text = (self._dir / "active").read_text(encoding="utf-8", errors="replace")
+            text = self._read("active")
         except FileNotFoundError:
             return []
         return [record for line in text.splitlines() if (record := _parse_active_line(line)) is not None]
@@ -185,7 +189,7 @@ class TaskStore:
         with contextlib.suppress(FileNotFoundError):
             if index.stat().st_size > INDEX_BYTES:
                 index.replace(self._dir / "index.1")
-        fd = os.open(index, os.O_WRONLY | os.O_CREAT | os.O_APPEND | os.O_CLOEXEC | os.O_NOFOLLOW, LOG_MODE)
+        fd = open_below(self._dir, "index", os.O_WRONLY | os.O_CREAT | os.O_APPEND, LOG_MODE)
         with open(fd, "a", encoding="utf-8") as file:  # noqa: PTH123 - a descriptor
             _give_to_web_user(fd)
             for record in sorted(records, key=lambda r: r.endtime or 0):
@@ -193,25 +197,35 @@ class TaskStore:
                     f"{record.upid} {record.endtime or 0:08X} {record.status or 'unexpected status'}\n"
                 )
 
-    def _make_directories(self, directory: Path) -> None:
-        if directory.is_dir():
-            return
+    def _make_directories(self, below: str | None = None) -> None:
+        """The task directory, and ``below`` in it, for the web user."""
+        missing = self._dir if not self._dir.is_dir() else None
         try:
-            directory.mkdir(mode=DIRECTORY_MODE, parents=True, exist_ok=True)
-            fd = os.open(directory, os.O_RDONLY | os.O_DIRECTORY | os.O_CLOEXEC)
+            if missing is not None:
+                self._dir.parent.mkdir(parents=True, exist_ok=True)
+                self._give(make_directory(self._dir.parent, self._dir.name, DIRECTORY_MODE))
+            if below is not None:
+                missing = self._dir / below
+                self._give(make_directory(self._dir, below, DIRECTORY_MODE))
         except OSError as err:
-            raise TaskStoreError(f"unable to create task directory '{directory}': {err.strerror}") from err
+            raise TaskStoreError(f"unable to create task directory '{missing}': {err.strerror}") from err
+
+    @staticmethod
+    def _give(fd: int) -> None:
         try:
             _give_to_web_user(fd)
         finally:
             os.close(fd)
 
+    def _read(self, name: str) -> str:
+        with open(open_below(self._dir, name), encoding="utf-8", errors="replace") as file:  # noqa: PTH123 - a descriptor
+            return file.read()
+
     @contextlib.contextmanager
     def _lock(self) -> Iterator[None]:
         path = self._dir / ".active.lock"
         try:
-            # The directory belongs to www-data: root follows no link that lies in it.
-            fd = os.open(path, os.O_RDWR | os.O_CREAT | os.O_CLOEXEC | os.O_NOFOLLOW, LOG_MODE)
+            fd = open_below(self._dir, path.name, os.O_RDWR | os.O_CREAT, LOG_MODE)
         except OSError as err:
             raise TaskStoreError(f"can't open lock file '{path}': {err.strerror}") from err
         try:

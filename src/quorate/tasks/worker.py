@@ -22,6 +22,7 @@ from types import FrameType
 from typing import NoReturn
 
 from quorate.settings import Settings
+from quorate.tasks.guarded import open_log
 from quorate.tasks.log import STATUS_TAIL_BYTES, task_status
 from quorate.tasks.store import TaskStore, TaskStoreError
 from quorate.tasks.upid import Upid, check_parts, local_node, process_start_time
@@ -189,7 +190,7 @@ def _run(upid: Upid, func: Callable[[Upid], object], settings: Settings, *, fore
     global _warnings
     _warnings = 0
     store = TaskStore(settings)
-    _redirect(os.open(store.log_path(upid), os.O_WRONLY | os.O_APPEND | os.O_NOFOLLOW), keep_stdin=foreground)
+    _redirect(store.open_log(upid, os.O_WRONLY | os.O_APPEND), keep_stdin=foreground)
     _reset_signals()
     try:
         func(upid)
@@ -286,7 +287,7 @@ def _terminal_for(pid: int) -> Iterator[None]:
 
 def _follow(path: Path, pid: int) -> None:
     """Copy the growing log to standard output until process ``pid`` has ended, without the last line."""
-    with path.open("rb") as log, open(os.pidfd_open(pid), "rb", buffering=0) as process:  # noqa: PTH123
+    with open(open_log(path), "rb") as log, open(os.pidfd_open(pid), "rb", buffering=0) as process:  # noqa: PTH123
         pending = b""
         ended = False
         while True:

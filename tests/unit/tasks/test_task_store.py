@@ -12,6 +12,7 @@ from quorate.tasks import (
     TaskStore,
     TaskStoreError,
     Upid,
+    guarded,
     process_start_time,
     read_log,
     status_kind,
@@ -155,3 +156,50 @@ def test_reading_a_log(tmp_path: Path) -> None:
     path.write_text("")
     assert read_log(path) == (1, [(1, "no content")])
     assert read_log(tmp_path / "none")[1][0].t == "unable to open file - No such file or directory"
+
+
+def test_a_link_in_the_place_of_a_log_is_not_read(settings: Settings, tmp_path: Path) -> None:
+    """Who owns the task directory (www-data) must not read root's files by way of the privileged half."""
+    tasks = TaskStore(settings)
+    secret = tmp_path / "secret"
+    secret.write_text("TASK ERROR: private key\n")
+    _log(tasks, _dead(0), "TASK OK\n")
+    tasks.log_path(_dead(0)).unlink()
+    for plant in (Path.symlink_to, Path.hardlink_to):
+        plant(tasks.log_path(_dead(0)), secret)
+        assert "private" not in read_log(tasks.log_path(_dead(0)))[1][0].t
+        assert "private" not in task_status(tasks.log_path(_dead(0)))
+        assert not tasks.exists(_dead(0))
+        tasks.log_path(_dead(0)).unlink()
+
+
+def test_a_link_in_the_place_of_a_log_directory_is_not_followed(settings: Settings, tmp_path: Path) -> None:
+    tasks = TaskStore(settings)
+    tasks.prepare()
+    elsewhere = tmp_path / "elsewhere"
+    elsewhere.mkdir()
+    (settings.task_dir / "0").symlink_to(elsewhere)
+    with pytest.raises(TaskStoreError, match="unable to create task"):
+        tasks.create_log(_dead(0))
+    assert list(elsewhere.iterdir()) == []
+    (elsewhere / str(_dead(0))).write_text("private key\n")
+    assert "private" not in read_log(tasks.log_path(_dead(0)))[1][0].t
+
+
+@pytest.mark.parametrize("name", ["active", "index", "index.1", ".active.lock", "0/log"])
+def test_a_pipe_in_the_place_of_a_file_does_not_block(settings: Settings, name: str) -> None:
+    tasks = TaskStore(settings)
+    _log(tasks, _dead(0), "TASK OK\n")
+    path = settings.task_dir / name.replace("log", str(_dead(0)))
+    path.unlink(missing_ok=True)
+    os.mkfifo(path)
+    with pytest.raises(OSError, match="plain file"):
+        guarded.open_below(settings.task_dir, str(path.relative_to(settings.task_dir)))
+    if name == "active":
+        with pytest.raises(OSError, match="plain file"):
+            tasks.active()
+    elif name.startswith("index"):
+        with pytest.raises(OSError, match="plain file"):
+            list(tasks.archive())
+    elif name == "0/log":
+        assert "plain file" in read_log(path)[1][0].t
