@@ -113,7 +113,7 @@ def _log(
 def _stop(ctx: Context, node: str, upid: str) -> None:
     task = _task(ctx, upid, "Sys.Modify")
     try:
-        stop_task(task)
+        stop_task(task, ctx.settings)
     except TaskError as err:
         raise ApiError(500, str(err)) from err
 

@@ -101,8 +101,12 @@ def run_foreground(
     return FAILED
 
 
-def stop_task(upid: Upid) -> None:
-    """Ask the task's process group to end (SIGTERM); kill it after 5 s. Returns when it is gone."""
+def stop_task(upid: Upid, settings: Settings) -> None:
+    """Ask the task's process group to end (SIGTERM); kill it after 5 s. Returns when it is gone.
+
+    Only a process that writes the task's log is ended: a log's name alone proves nothing (see `guarded`).
+    """
+    _wait_until_writing(upid, TaskStore(settings))
     for number in (signal.SIGTERM, signal.SIGKILL):
         if not upid.is_running():
             return
@@ -113,6 +117,28 @@ def stop_task(upid: Upid) -> None:
             time.sleep(STOP_POLL_SECONDS)
     if upid.is_running():
         raise TaskError(f"task '{upid}' did not end after SIGKILL: its process hangs in the kernel")
+
+
+def _wait_until_writing(upid: Upid, store: TaskStore) -> None:
+    """A task that has just been started takes a moment to turn to its log."""
+    deadline = time.monotonic() + STOP_SECONDS
+    while upid.is_running() and not _is_writing(upid, store):
+        if time.monotonic() >= deadline:
+            raise TaskError(f"process {upid.pid} was not ended: it does not write the log of task '{upid}'")
+        time.sleep(STOP_POLL_SECONDS)
+
+
+def _is_writing(upid: Upid, store: TaskStore) -> bool:
+    try:
+        log = store.open_log(upid)
+    except OSError:
+        return False
+    try:
+        return os.path.samestat(os.fstat(log), os.stat(f"/proc/{upid.pid}/fd/1"))  # noqa: PTH116
+    except OSError:
+        return False
+    finally:
+        os.close(log)
 
 
 def _launch(

@@ -11,7 +11,18 @@ from pathlib import Path
 import pytest
 
 from quorate.settings import Settings
-from quorate.tasks import TaskError, TaskStore, Upid, UpidError, run_foreground, start_worker, stop_task, warn
+from quorate.tasks import (
+    TaskError,
+    TaskStore,
+    Upid,
+    UpidError,
+    process_start_time,
+    run_foreground,
+    start_worker,
+    stop_task,
+    warn,
+    worker,
+)
 
 
 @pytest.fixture
@@ -89,15 +100,31 @@ def test_worker_keeps_no_descriptor_of_the_caller(settings: Settings) -> None:
         os.close(write)
         assert os.read(read, 1) == b""  # the end comes although the worker lives on
     finally:
-        stop_task(upid)
+        stop_task(upid, settings)
         os.close(read)
 
 
 def test_stopping_asks_first(settings: Settings) -> None:
     upid = start_worker("t", "", "root@pam", lambda _: time.sleep(60), settings)
-    stop_task(upid)
+    stop_task(upid, settings)
     assert _wait_end(settings, upid) in ("received interrupt", "unexpected status")
-    stop_task(upid)  # once more does no harm
+    stop_task(upid, settings)  # once more does no harm
+
+
+def test_a_process_that_is_no_task_is_not_stopped(
+    settings: Settings, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """Who owns the task directory can make a log with the name of any process."""
+    monkeypatch.setattr(worker, "STOP_SECONDS", 0.1)
+    with subprocess.Popen(["sleep", "60"], process_group=0) as process:
+        start = process_start_time(process.pid)
+        assert start is not None
+        upid = Upid("n1", process.pid, start, 0x70000000, "t", "", "root@pam")
+        os.close(TaskStore(settings).create_log(upid))
+        with pytest.raises(TaskError, match="does not write the log"):
+            stop_task(upid, settings)
+        assert process.poll() is None
+        process.kill()
 
 
 def test_what_cannot_be_registered_does_not_run(settings: Settings, tmp_path: Path) -> None:
