@@ -130,14 +130,13 @@ def _request_addition(
         undo.add(
             f"take back the entry of '{host.node}' in the cluster",
             lambda: _take_back(peer, host.node),
-            by_hand=f"run 'pvecm delnode {host.node}' on '{request.hostname}'"
-            " (after 'pvecm expected 1' there if it has no quorum)",
+            by_hand=delnode_by_hand(host.node),
         )
     try:
         data = peer.call("POST", f"/cluster/config/nodes/{host.node}", form)
     except PeerError as e:
-        if e.status:
-            undo.commit()  # refused: nothing was entered
+        if e.status or not e.sent:
+            undo.commit()  # refused, or never asked: nothing was entered
         host.out.error(f"An error occurred on the cluster node: {e.reason}")
         for key, text in sorted(e.errors.items()):
             host.out.error(f"{'*' if key.startswith('warning') else '!'} {text}")
@@ -172,6 +171,15 @@ def _is_known(peer: Peer, node: str) -> bool | None:
     except PeerError:
         return None
     return any(entry.get("name") == node for entry in listed or ())
+
+
+def delnode_by_hand(node: str) -> str:
+    """What a person does about an entry that could not be taken back."""
+    return (
+        f"run 'pvecm delnode {node}' on any member of the cluster ('is not a known host' there means that"
+        " nothing was entered; if it has no quorum because no other member is online, run"
+        " 'pvecm expected 1' first)"
+    )
 
 
 def _take_back(peer: Peer, node: str) -> None:

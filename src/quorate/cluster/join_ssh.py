@@ -12,7 +12,7 @@ from typing import Final
 from quorate.cluster import joinlocal, ssh
 from quorate.cluster.commands import CommandError
 from quorate.cluster.host import ClusterError, Host
-from quorate.cluster.join import JoinRequest, check_version, finish, taken_back_on_failure
+from quorate.cluster.join import JoinRequest, check_version, delnode_by_hand, finish, taken_back_on_failure
 from quorate.cluster.joincheck import assert_joinable, resolve_own_links
 from quorate.cluster.undo import UndoList
 from quorate.corosync.conf_edit import Link
@@ -92,8 +92,7 @@ def _add_node(
         undo.add(
             f"take back the entry of '{host.node}' in the cluster",
             lambda: _delete_node(host, request.hostname),
-            by_hand=f"run 'pvecm delnode {host.node}' on '{request.hostname}'"
-            " (after 'pvecm expected 1' there if it has no quorum)",
+            by_hand=delnode_by_hand(host.node),
         )
 
 

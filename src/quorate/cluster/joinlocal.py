@@ -93,13 +93,19 @@ def _set_database_aside(host: Host, undo: UndoList) -> bool:
 def _start_services(host: Host, undo: UndoList) -> None:
     undo.add(
         "stop corosync and pve-cluster",
-        lambda: _systemctl(host, "stop", "corosync", "pve-cluster"),
+        lambda: _stop_services(host),
         by_hand="run 'systemctl stop corosync pve-cluster'",
     )
     try:
         _systemctl(host, "start", "corosync", "pve-cluster")
     except CommandError as e:
         raise ClusterError(f"starting pve-cluster failed: {e}") from e
+
+
+def _stop_services(host: Host) -> None:
+    _systemctl(host, "stop", "corosync", "pve-cluster")
+    # A unit that failed would be shown as failed from now on, and after some attempts not start again.
+    host.run(["systemctl", "reset-failed", "corosync", "pve-cluster"], check=False, timeout=SERVICE_SECONDS)
 
 
 def _wait_for_quorum(host: Host) -> None:

@@ -30,12 +30,22 @@ AskSecondFactor = Callable[[Mapping[str, Any]], str]
 
 
 class PeerError(ClusterError):
-    """A call failed: ``status`` is the HTTP status (0 if there was no answer), ``errors`` texts per key."""
+    """A call failed: ``status`` is the HTTP status (0 if there was no answer), ``errors`` texts per key.
+
+    ``sent``: whether the peer may have got the request.
+    """
 
     def __init__(
-        self, status: int, reason: str, text: str | None = None, errors: Mapping[str, str] | None = None
+        self,
+        status: int,
+        reason: str,
+        text: str | None = None,
+        errors: Mapping[str, str] | None = None,
+        *,
+        sent: bool = True,
     ) -> None:
         super().__init__(text or f"{status} {reason}")
+        self.sent = sent
         self.status = status
         self.reason = reason
         self.errors = dict(errors or {})
@@ -154,7 +164,7 @@ class Peer:
 
     def _unreachable(self, error: OSError) -> PeerError:
         reason = f"Can't connect to {_bracketed(self.host)}:{self.port} ({error.strerror or error})"
-        return PeerError(0, reason, reason)
+        return PeerError(0, reason, reason, sent=False)
 
     def _answer_challenge(self, ticket: str) -> str:
         if self._second_factor is None:

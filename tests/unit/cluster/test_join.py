@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import gzip
 import re
-from collections.abc import Callable, Iterator
+from collections.abc import Callable, Iterator, Mapping
 from pathlib import Path
 
 import pytest
@@ -215,6 +215,36 @@ def test_a_failed_join_leaves_the_node_as_it_was(
     services = [line for line in node.commands.called if line.startswith("systemctl")]
     if any("stop" in line for line in services):
         assert services[-1] == "systemctl start pve-cluster"
+
+
+def test_units_that_failed_are_not_left_failed(node: Node, cluster: Cluster) -> None:
+    start_fails(node, cluster)
+    with pytest.raises(ClusterError):
+        run(node, cluster)
+    services = [line for line in node.commands.called if line.startswith("systemctl")]
+    assert services[-3:] == [
+        "systemctl stop corosync pve-cluster",
+        "systemctl reset-failed corosync pve-cluster",
+        "systemctl start pve-cluster",
+    ]
+
+
+def test_a_request_that_never_left_has_nothing_to_be_taken_back(
+    node: Node, cluster: Cluster, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    call = Peer.call
+
+    def cut_off(self: Peer, method: str, path: str, params: Mapping[str, object] | None = None) -> object:
+        if path == "/cluster/config/nodes/n2":
+            self.port = 1  # nothing listens there
+        return call(self, method, path, params)
+
+    monkeypatch.setattr(Peer, "call", cut_off)
+    with pytest.raises(ClusterError, match=r"^Cluster join aborted!$"):
+        run(node, cluster)
+    assert node.said.err == [
+        "An error occurred on the cluster node: Can't connect to 127.0.0.1:1 (Connection refused)"
+    ]
 
 
 def test_texts_of_the_cluster_are_shown(node: Node, cluster: Cluster) -> None:
