@@ -11,7 +11,8 @@ import logging
 import os
 import threading
 import time
-from collections.abc import Callable
+from collections import Counter
+from collections.abc import Callable, Iterable
 from queue import SimpleQueue
 from typing import Final
 
@@ -30,9 +31,10 @@ class Lane:
         self._fd = fd
         self._name = name
         self._limit = limit
-        self._queue: SimpleQueue[bytes | None] = SimpleQueue()
+        self._queue: SimpleQueue[bytes | Callable[[], None] | None] = SimpleQueue()
         self._lock = threading.Lock()
-        self._waiting: set[bytes] = set()
+        self._waiting: dict[bytes, tuple[int, ...]] = {}
+        self._needs: Counter[int] = Counter()
         self._busy = False
         self._stopping = False
         self._idle = threading.Condition(self._lock)
@@ -43,8 +45,11 @@ class Lane:
         self._thread = threading.Thread(target=self._run, name=name, daemon=True)
         self._thread.start()
 
-    def put(self, message: bytes) -> None:
-        """Queue a packed notification. Never blocks. Raises NotificationOverflowError."""
+    def put(self, message: bytes, needs: tuple[int, ...] = ()) -> None:
+        """Queue a packed notification. Never blocks. Raises NotificationOverflowError.
+
+        ``needs``: what the kernel locks to take it (see ``needs_any``).
+        """
         with self._lock:
             if self._stopping or message in self._waiting:
                 return
@@ -53,8 +58,23 @@ class Lane:
                     f"{self._limit} cache invalidations wait in {self._name}: the kernel does not take them; "
                     "its caches can no longer be trusted, mount anew"
                 )
-            self._waiting.add(message)
+            self._waiting[message] = needs
+            self._needs.update(needs)
         self._queue.put(message)
+
+    @property
+    def idle(self) -> bool:
+        """Whether everything queued so far was handed over."""
+        return not self._waiting and not self._busy
+
+    def needs_any(self, locks: Iterable[int]) -> bool:
+        """Whether a notification that waits or is under way needs one of these locks."""
+        with self._lock:
+            return any(self._needs[lock] > 0 for lock in locks)
+
+    def mark(self, callback: Callable[[], None]) -> None:
+        """Call from the lane's thread when everything queued so far was handed over; never after stop()."""
+        self._queue.put(callback)
 
     def wait_idle(self, seconds: float) -> bool:
         """Whether everything queued so far was handed over within ``seconds``.
@@ -78,14 +98,18 @@ class Lane:
         return not self._thread.is_alive()
 
     def _run(self) -> None:
-        get: Callable[[], bytes | None] = self._queue.get
+        get: Callable[[], bytes | Callable[[], None] | None] = self._queue.get
         while (message := get()) is not None:
+            if not isinstance(message, bytes):
+                if not self._stopping:
+                    message()
+                continue
             with self._lock:
                 if self._stopping:
                     break
                 # From here on an equal notification is queued anew: this one may already be under way.
-                self._waiting.discard(message)
-                self._busy = True
+                self._busy = True  # before the pop: idle looks without the lock
+                needs = self._waiting.pop(message, ())
             try:
                 os.write(self._fd, message)
                 self.sent += 1
@@ -93,6 +117,10 @@ class Lane:
                 self._account(fault)
             with self._lock:
                 self._busy = False
+                for lock in needs:
+                    self._needs[lock] -= 1
+                    if not self._needs[lock]:
+                        del self._needs[lock]
                 if not self._waiting:
                     self._idle.notify_all()
 
@@ -120,6 +148,26 @@ class Notifier:
         deadline = time.monotonic() + seconds
         lanes = (self.inodes, self.names)
         return all(lane.wait_idle(max(0.0, deadline - time.monotonic())) for lane in lanes)
+
+    @property
+    def idle(self) -> bool:
+        """As Lane.idle, for both."""
+        return self.inodes.idle and self.names.idle
+
+    def needs_any(self, locks: Iterable[int]) -> bool:
+        """As Lane.needs_any, for both."""
+        return self.inodes.needs_any(locks) or self.names.needs_any(locks)
+
+    def mark(self, callback: Callable[[], None]) -> None:
+        """As Lane.mark: once, when both lanes have come so far."""
+        left = threading.Semaphore(1)
+
+        def one_done() -> None:
+            if not left.acquire(blocking=False):
+                callback()
+
+        self.inodes.mark(one_done)
+        self.names.mark(one_done)
 
     def stop(self) -> None:
         self.inodes.stop()

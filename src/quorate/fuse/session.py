@@ -8,6 +8,7 @@ import os
 import select
 import stat
 import threading
+from collections.abc import Callable, Iterable
 from pathlib import Path
 from types import TracebackType
 from typing import Final, Self
@@ -50,6 +51,11 @@ MAX_INTERNAL: Final = 64
 _NEVER_REFUSED: Final = frozenset({Opcode.RELEASE, Opcode.RELEASEDIR, Opcode.FLUSH, Opcode.DESTROY})
 _NO_REPLY: Final = frozenset(int(opcode) for opcode in NO_REPLY)
 _GONE: Final = frozenset({e.ENODEV, e.ENOTCONN, e.ECONNABORTED, e.EPERM, e.EBADF})
+
+
+def pages_of(nodeid: int) -> int:
+    """Names the lock on a file's pages (a node id alone names the lock on the directory or file itself)."""
+    return -nodeid
 
 
 class Session:
@@ -243,7 +249,7 @@ class Session:
 
         ``length`` 0: to the end; offset -1: attributes only.
         """
-        self._notifier.inodes.put(replies.inval_inode(nodeid, offset, length))
+        self._notifier.inodes.put(replies.inval_inode(nodeid, offset, length), (pages_of(nodeid),))
 
     def notify_inval_attr(self, nodeid: int) -> None:
         """Forget attributes only (of a directory: not the listing)."""
@@ -255,11 +261,11 @@ class Session:
         Only when the kernel holds that name does this drop the parent's attributes and listing too: after a
         change of a directory send notify_inval_inode(parent) as well.
         """
-        self._notifier.names.put(replies.inval_entry(parent, name))
+        self._notifier.names.put(replies.inval_entry(parent, name), (parent,))
 
     def notify_delete(self, parent: int, child: int, name: bytes) -> None:
         """The name is gone: as notify_inval_entry, and inotify watchers see it."""
-        self._notifier.names.put(replies.delete(parent, child, name))
+        self._notifier.names.put(replies.delete(parent, child, name), (parent, child))
 
     def notify_epoch(self) -> bool:
         """Every remembered name is looked up anew at its next use. False when the kernel is before 6.16."""
@@ -267,6 +273,23 @@ class Session:
             return False
         self._notifier.names.put(replies.inc_epoch())
         return True
+
+    # A notification takes kernel locks: of the directory and the removed child (``nodeid``), of a file's
+    # pages (``pages_of(nodeid)``). A request that waits for its answer may hold them. So who holds back an
+    # answer until the notifications so far were taken must ask before whether they need one of its locks.
+
+    @property
+    def notifications_taken(self) -> bool:
+        """Whether all notifications so far were taken."""
+        return self._notifier.idle
+
+    def notifications_need(self, locks: Iterable[int]) -> bool:
+        """Whether one that was not taken yet needs one of these locks."""
+        return self._notifier.needs_any(locks)
+
+    def after_notifications(self, callback: Callable[[], None]) -> None:
+        """Call, from a helper thread, when all notifications so far were taken; never if the session ends."""
+        self._notifier.mark(callback)
 
     def notifications_done(self, seconds: float) -> bool:
         """Wait until all notifications so far were taken. Never from the thread that answers requests."""

@@ -14,6 +14,7 @@ from quorate.fuse import requests as r
 from quorate.fuse.abi import Fopen
 from quorate.fuse.operations import Reply
 from quorate.fuse.replies import create_out, open_out, write_out
+from quorate.fuse.session import pages_of
 from quorate.pmxcfs import guard
 from quorate.pmxcfs.entry import ChangeOp, Entry
 from quorate.pmxcfs.mountbase import MountBase, Target
@@ -190,14 +191,15 @@ class Files(MountBase):
         if not handle.at_once and self.path_of(node) != CLUSTER_CONFIG:
             return write_out(count)
         self.push(node)
-        self._answer_when_done(request, node, write_out(count))
+        locks = (request.nodeid, pages_of(request.nodeid))
+        self._answer_when_done(request, node, write_out(count), locks)
         return None
 
     def flush(self, request: r.Request, body: r.FlushIn) -> Reply:
-        return self._complete(request, body.fh)
+        return self._complete(request, body.fh, ())
 
     def fsync(self, request: r.Request, body: r.FsyncIn) -> Reply:
-        return self._complete(request, body.fh)
+        return self._complete(request, body.fh, (request.nodeid,))
 
     def release(self, request: r.Request, body: r.ReleaseIn) -> Reply:
         self._close_handle(body.fh)
@@ -339,7 +341,10 @@ class Files(MountBase):
                 self.answer(request, self._open_existing(found, body.flags) if found else errno.EBUSY)
                 return
             reply = -result if result < 0 else then()
-            self.submitter.when_safe(lambda safe: self.answer(request, reply if safe >= 0 else -safe))
+            locks = (request.nodeid,)
+            self.submitter.when_safe(
+                lambda safe: self.answer_delivered(request, reply if safe >= 0 else -safe, locks)
+            )
 
         self.submitter.submit(FsMessage(FsOp.CREATE, path), done)
 
@@ -381,23 +386,27 @@ class Files(MountBase):
         node.settle()
         self.nodes.drop_if_unused(node)
 
-    def _complete(self, request: r.Request, fh: int) -> Reply:
+    def _complete(self, request: r.Request, fh: int, locks: tuple[int, ...]) -> Reply:
         """Send what is kept back and answer when all of it was delivered."""
         handle = self._handles.get(fh)
         if handle is None or isinstance(handle.target, VirtualEntry) or not handle.writes:
             return b""
         node = handle.target
         self.push(node)
-        self._answer_when_done(request, node, b"")
+        self._answer_when_done(request, node, b"", locks)
         return None
 
-    def _answer_when_done(self, request: r.Request, node: Node, reply: bytes) -> None:
+    def _answer_when_done(
+        self, request: r.Request, node: Node, reply: bytes, locks: tuple[int, ...] = ()
+    ) -> None:
         def finished() -> None:
             error, node.error = node.error, 0
             if error:
                 self.answer(request, error)
                 return
-            self.submitter.when_safe(lambda safe: self.answer(request, reply if safe >= 0 else -safe))
+            self.submitter.when_safe(
+                lambda safe: self.answer_delivered(request, reply if safe >= 0 else -safe, locks)
+            )
 
         node.when_done(finished)
 

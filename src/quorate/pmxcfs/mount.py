@@ -161,7 +161,8 @@ class Mount(Invalidation):
             self._discard_negative(target, body.newname)
             return b""
 
-        self.send(FsMessage(FsOp.RENAME, path, to), request, then)
+        moved = (each.nodeid for each in (node, self.child(target, body.newname)) if each is not None)
+        self.send(FsMessage(FsOp.RENAME, path, to), request, then, body.newdir, *moved)
         return None
 
     # Attributes
@@ -318,7 +319,8 @@ class Mount(Invalidation):
             self.acknowledge(ChangeOp.DELETE, inode)
             return b""
 
-        self.send(FsMessage(FsOp.DELETE, path), request, then)
+        node = self.nodes.by_inode.get(inode)
+        self.send(FsMessage(FsOp.DELETE, path), request, then, *(() if node is None else (node.nodeid,)))
         return None
 
     def _attr_reply(self, target: Node | VirtualEntry) -> Reply:
@@ -340,7 +342,9 @@ class Mount(Invalidation):
                 self.answer(request, error)
                 return
             self.submitter.when_safe(
-                lambda safe: self.answer(request, self._attr_reply(node) if safe >= 0 else -safe)
+                lambda safe: self.answer_delivered(
+                    request, self._attr_reply(node) if safe >= 0 else -safe, (request.nodeid,)
+                )
             )
 
         return answer

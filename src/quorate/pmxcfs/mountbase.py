@@ -24,7 +24,12 @@ PATIENCE: Final = 1.0
 """Seconds for which a signal does not make a waiting call fail: in a healthy cluster the answer is there long
 before, and nobody is told EINTR for an operation that took effect."""
 
+HOLD: Final = 1.0
+"""Seconds for which an answer is held back until the kernel has taken earlier notices. They take well below a
+millisecond; only a kernel lock held by somebody else's unanswered request can delay them."""
+
 Target = Node | VirtualEntry
+Held = tuple[Request, Reply, tuple[int, ...]]
 
 
 class MountBase(Operations):
@@ -55,17 +60,29 @@ class MountBase(Operations):
         self.links_known = False
         """The kernel was told the modes of the virtual links."""
         self._interrupted: dict[int, float] = {}
+        self._call_soon: Callable[[Callable[[], None]], None] | None = None
+        self._held: list[Held] = []
+        self._holding: list[tuple[float, list[Held]]] = []
 
-    def attach(self, session: Session) -> None:
-        """The mount is there; answers and notices go to ``session``."""
+    def attach(self, session: Session, call_soon: Callable[[Callable[[], None]], None] | None = None) -> None:
+        """The mount is there; answers and notices go to ``session``.
+
+        ``call_soon`` has a function called in the loop's thread, from any thread. Without it no answer waits
+        for notices.
+        """
         self.session = session
+        self._call_soon = call_soon
 
     def send_notices(self) -> None:
         """To be called at the end of every round."""
-        if self.notices and self.session is not None:
+        if self.session is None:
+            return
+        if self.notices:
             notices, self.notices = self.notices, []
             for notice in notices:
                 notice(self.session)
+        if self._held:
+            self._hold()
 
     # Nodes
 
@@ -151,15 +168,21 @@ class MountBase(Operations):
 
     # Operations that end later
 
-    def send(self, message: FsMessage, request: Request, then: Callable[[], Reply]) -> None:
-        """Submit; answer ``request`` with the error, or with what ``then`` gives after success."""
+    def send(self, message: FsMessage, request: Request, then: Callable[[], Reply], *more_locks: int) -> None:
+        """Submit; answer ``request`` with the error, or with what ``then`` gives after success.
+
+        ``more_locks``: see ``answer_delivered``; the request's own node is always one of them.
+        """
+        locks = (request.nodeid, *more_locks)
 
         def done(result: int) -> None:
             if result < 0:
                 self.answer(request, -result)
                 return
             reply = then()
-            self.submitter.when_safe(lambda safe: self.answer(request, reply if safe >= 0 else -safe))
+            self.submitter.when_safe(
+                lambda safe: self.answer_delivered(request, reply if safe >= 0 else -safe, locks)
+            )
 
         self.submitter.submit(message, done)
 
@@ -182,6 +205,43 @@ class MountBase(Operations):
         else:
             self.session.reply(request.unique, reply)
 
+    def answer_delivered(self, request: Request, reply: Reply, locks: tuple[int, ...]) -> None:
+        """Answer for an operation that was delivered, once the kernel took all notices about earlier ones.
+
+        So whoever changed something, or took a lock, sees what was acknowledged anywhere before, whatever
+        the kernel had in its caches. ``locks``: what the kernel holds locked for this request (Session tells
+        how they are named). A notice that needs one of these would wait for this very answer, which is then
+        given at once.
+        """
+        assert self.session is not None
+        if self._call_soon is None or (not self.notices and self.session.notifications_taken):
+            self.answer(request, reply)
+        else:
+            self._held.append((request, reply, locks))
+
+    def _hold(self) -> None:
+        """All notices of the round are under way: let the answers that must be behind them wait."""
+        assert self.session is not None
+        assert self._call_soon is not None
+        held, self._held = self._held, []
+        waiting = []
+        for item in held:
+            if self.session.notifications_need(item[2]):
+                self.answer(item[0], item[1])
+            else:
+                waiting.append(item)
+        if waiting:
+            call_soon = self._call_soon
+            batch = (self.mono() + HOLD, waiting)
+            self._holding.append(batch)
+            self.session.after_notifications(lambda: call_soon(lambda: self._release(batch)))
+
+    def _release(self, batch: tuple[float, list[Held]]) -> None:
+        if batch in self._holding:
+            self._holding.remove(batch)
+            for request, reply, _ in batch[1]:
+                self.answer(request, reply)
+
     def acknowledge(self, op: ChangeOp, inode: int) -> None:
         """The kernel will know the effect of this operation from its answer: no invalidation for it."""
         key = (op, inode)
@@ -196,9 +256,11 @@ class MountBase(Operations):
 
         What they asked for still takes effect when it is delivered.
         """
+        now = self.mono()
+        while self._holding and self._holding[0][0] <= now:
+            self._release(self._holding[0])
         if not self._interrupted or self.session is None:
             return
-        now = self.mono()
         for unique, deadline in list(self._interrupted.items()):
             if not self.session.waits(unique):
                 del self._interrupted[unique]

@@ -103,7 +103,7 @@ class Node:
             raise StartupError(str(error)) from error
         except OSError as error:
             raise StartupError(f"cannot create the mount point {mountpoint}: {error.strerror}") from error
-        self._mount.attach(self._session)
+        self._mount.attach(self._session, self.loop.call_soon_threadsafe)
         self.loop.add_reader(self._session.fileno(), self._serve, RANK_FUSE)
         try:
             self._ipc.start()

@@ -133,3 +133,35 @@ def test_a_stuck_name_does_not_hold_back_inodes(kernel: Kernel) -> None:
     assert both.wait_idle(WAIT)
     both.stop()
     assert both.join(WAIT)
+
+
+def test_a_mark_is_reached_behind_what_was_queued_before_in_both_lanes(kernel: Kernel) -> None:
+    kernel.gate.clear()
+    both = Notifier(0)
+    reached = threading.Event()
+    both.inodes.put(b"inode")
+    both.names.put(b"name")
+    both.mark(reached.set)
+    assert not reached.is_set()
+    assert [both.idle, both.inodes.idle, both.names.idle] == [False, False, False]
+    kernel.gate.set()
+    assert reached.wait(WAIT)
+    assert sorted(kernel.taken) == [b"inode", b"name"]
+    assert both.wait_idle(WAIT)
+    assert [both.idle] == [True]
+    both.stop()
+    assert both.join(WAIT)
+
+
+def test_what_a_notification_needs_is_known_until_the_kernel_took_it(kernel: Kernel) -> None:
+    kernel.gate.clear()
+    lane = Lane(0, "test")
+    lane.put(b"one", (1, 2))
+    assert kernel.entered.acquire(timeout=WAIT)  # under way, and stuck
+    lane.put(b"two", (2, 3))
+    assert [lane.needs_any((lock,)) for lock in (1, 2, 3, 4)] == [True, True, True, False]
+    assert lane.needs_any((4, 3))
+    kernel.gate.set()
+    assert lane.wait_idle(WAIT)
+    assert not lane.needs_any((1, 2, 3))
+    finish(lane)

@@ -84,6 +84,15 @@ class FakeSession:
     def __init__(self) -> None:
         self.replies: dict[int, bytes | int] = {}
         self.notices: list[tuple[object, ...]] = []
+        self.notifications_taken = True
+        self.needed: set[int] = set()
+        self.marks: list[Callable[[], None]] = []
+
+    def notifications_need(self, locks: tuple[int, ...]) -> bool:
+        return bool(self.needed.intersection(locks))
+
+    def after_notifications(self, callback: Callable[[], None]) -> None:
+        self.marks.append(callback)
 
     def reply(self, unique: int, payload: bytes) -> bool:
         self.replies[unique] = payload
@@ -431,6 +440,48 @@ def test_a_file_replaced_behind_the_kernels_back_is_opened_by_its_name() -> None
     kernel.cluster.remote(FsMessage(FsOp.DELETE, b"f"))
     assert kernel.call("open", node, r.OpenIn(os.O_RDONLY, 0)) == errno.ESTALE
     assert kernel.call("getattr", node, r.GetattrIn(0, 0)) == errno.ESTALE
+
+
+def test_an_answer_waits_until_the_kernel_took_what_was_delivered_before() -> None:
+    """Else whoever took a lock could still see a file as it was before."""
+    kernel = Kernel(b"d/", b"f")
+    kernel.look_up(b"f")
+    kernel.mount.attach(kernel.session, lambda callback: callback())  # type: ignore[arg-type]
+    waiting = kernel.ask("mkdir", kernel.look_up(b"d"), r.MkdirIn(0o755, 0, b"lock"))
+    kernel.cluster.remote(FsMessage(FsOp.WRITE, b"f", None, b"new"))
+    kernel.cluster.deliver()
+    assert kernel.session.waits(waiting)
+    kernel.mount.send_notices()
+    assert kernel.session.waits(waiting)
+    kernel.session.marks.pop()()  # the kernel took them
+    assert isinstance(kernel.session.replies[waiting], bytes)
+
+
+def test_an_answer_does_not_wait_for_a_notice_that_waits_for_it() -> None:
+    kernel = Kernel(b"d/", b"d/f")
+    directory = kernel.look_up(b"d")
+    kernel.look_up(b"d/f")
+    kernel.mount.attach(kernel.session, lambda callback: callback())  # type: ignore[arg-type]
+    waiting = kernel.ask("mkdir", directory, r.MkdirIn(0o755, 0, b"new"))
+    kernel.cluster.remote(FsMessage(FsOp.DELETE, b"d/f"))
+    kernel.session.needed = {directory}  # which the kernel has locked for mkdir
+    kernel.cluster.deliver()
+    kernel.mount.send_notices()
+    assert isinstance(kernel.session.replies[waiting], bytes)
+
+
+def test_an_answer_waits_for_notices_for_a_second_at_most() -> None:
+    kernel = Kernel(b"d/", b"f")
+    kernel.look_up(b"f")
+    kernel.mount.attach(kernel.session, lambda callback: callback())  # type: ignore[arg-type]
+    waiting = kernel.ask("mkdir", kernel.look_up(b"d"), r.MkdirIn(0o755, 0, b"lock"))
+    kernel.cluster.remote(FsMessage(FsOp.WRITE, b"f", None, b"new"))
+    kernel.cluster.deliver()
+    kernel.mount.send_notices()
+    kernel.clock += 1.1
+    kernel.mount.answer_interrupted()
+    assert isinstance(kernel.session.replies[waiting], bytes)
+    kernel.session.marks.pop()()  # too late, and harmless
 
 
 def test_a_foreign_state_makes_the_kernel_forget_what_differs() -> None:
