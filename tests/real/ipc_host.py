@@ -25,7 +25,10 @@ from tests.support.ipc_vectors import Fixture
 OP_BYTES: Final = 1000
 """Answers so many bytes as the request says."""
 OP_STATE: Final = 1001
-"""Answers how many clients there are, and who asks."""
+"""Answers how many clients there are, who asks, and how many slow requests were answered."""
+OP_SLOW: Final = 1002
+SLOW_SECONDS: Final = 0.01
+"""What such a request takes."""
 
 WWW_DATA: Final = 33
 
@@ -65,14 +68,20 @@ class Host:
                 if hasattr(module, name):
                     setattr(module, name, value)
         loop, fixture = Loop(), Fixture()
+        slow = 0
         operations = Operations(fixture.status, lambda: fixture.tree, lambda message: None)
 
         def handle(peer: Peer, message: bytes) -> tuple[int, bytes]:
+            nonlocal slow
             operation = codec.operation_of(message)
+            if operation == OP_SLOW:
+                slow += 1
+                time.sleep(SLOW_SECONDS)
+                return 0, b""
             if operation == OP_BYTES:
                 return 0, bytes(struct.unpack_from("<I", message, 16)[0])
             if operation == OP_STATE:
-                return 0, json.dumps({"clients": server.clients, **peer._asdict()}).encode()
+                return 0, json.dumps({"clients": server.clients, "slow": slow, **peer._asdict()}).encode()
             return operations(peer, message)
 
         server = IpcServer(

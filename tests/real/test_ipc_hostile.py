@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import errno
+import json
 import os
 import re
 import socket
@@ -19,6 +20,8 @@ from quorate.ipc.client import Client
 from quorate.ipc.operations import Op
 from tests.real.ipc_host import (
     OP_BYTES,
+    OP_SLOW,
+    OP_STATE,
     WWW_DATA,
     Host,
     RawClient,
@@ -84,6 +87,21 @@ def test_who_takes_them_late_gets_them_all_in_order(host: Host) -> None:
     assert works(host)
     assert [len(late.socket.recv(1 << 20)) - 24 for _ in sizes] == sizes
     late.close()
+
+
+def test_dear_requests_of_many_do_not_make_one_wait_for_all(host: Host) -> None:
+    crowd = [RawClient(host) for _ in range(20)]
+    for client in crowd:
+        client.bind()
+        for _ in range(8):
+            client.socket.send(codec.pack_request(OP_SLOW, b""))
+    last = RawClient(host)  # with the highest descriptors
+    last.bind()
+    answered = json.loads(last.call(codec.pack_request(OP_STATE, b""))[24:])["slow"]
+    assert answered < 80  # of 160: it had its turn after one turn of everybody
+    for client in (*crowd, last):
+        client.close()
+    assert works(host)
 
 
 def test_who_says_nothing_is_disconnected(host: Host) -> None:

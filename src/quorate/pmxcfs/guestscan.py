@@ -96,11 +96,12 @@ def _scan(text: bytes, names: tuple[bytes, ...]) -> dict[bytes, bytes]:
     # "[" ends the scan whatever the names are, and NUL never begins a match.
     values: dict[bytes, bytes] = {}
     replaced = 0
+    different = tuple(dict.fromkeys(names))
     for match in _pattern(names).finditer(text):
         line = match[0]
         if line[:1] == b"[":
             break
-        for name in dict.fromkeys(names):
+        for name in different:
             if not (line.startswith(name) and line[len(name) : len(name) + 1] == b":"):
                 continue
             if len(line) < len(name) + 2:

@@ -27,7 +27,7 @@ RETRY_FIRST: Final = 0.002
 RETRY_LONGEST: Final = 0.1
 """Seconds between two tries to hand over a response that the client's full queue refused."""
 REQUESTS_PER_ROUND: Final = 4
-"""Of one client, then the other descriptors have their turn."""
+"""Of one client, then the next one has its turn."""
 ERROR_FOREIGN: Final = 1
 """What the handshake answers to who is neither root nor of the group (status 6.2)."""
 
@@ -71,6 +71,7 @@ class Server(Protocol):
     def judge(self, pid: int, uid: int, gid: int) -> Peer | int: ...
     def new_names(self, pid: int) -> tuple[Path, str]: ...
     def forget(self, connection: Connection) -> None: ...
+    def line_up(self, connection: Connection) -> None: ...
 
 
 class Connection:
@@ -205,16 +206,20 @@ class Connection:
     def _start_reading(self) -> None:
         if not self._reading and self._requests is not None:
             self._reading = True
-            self._loop.add_reader(self._requests.fileno(), self._serve, RANK_IPC)
+            self._loop.add_reader(self._requests.fileno(), self._line_up, RANK_IPC)
 
     def _stop_reading(self) -> None:
         if self._reading and self._requests is not None:
             self._reading = False
             self._loop.remove_reader(self._requests.fileno())
 
-    def _serve(self) -> None:
+    def _line_up(self) -> None:
+        self._server.line_up(self)
+
+    def serve(self, until: float) -> None:
+        """Answer some requests; no new one when the loop's clock says ``until``."""
         for _ in range(REQUESTS_PER_ROUND):
-            if not self._reading or not self._serve_one():
+            if not self._reading or not self._serve_one() or self._loop.clock() >= until:
                 return
 
     def _serve_one(self) -> bool:

@@ -34,6 +34,10 @@ BACKLOG: Final = 1024
 """Connections not yet accepted. libqb's clients do not wait when it is full: they fail with EAGAIN."""
 ACCEPTS_PER_ROUND: Final = 64
 
+ROUND_SECONDS: Final = 0.01
+"""For answering requests in one round of the loop; then the file system has its turn. Clients that were not
+reached are the first in the next round."""
+
 MAX_STRANGERS: Final = 32
 """Connections in the handshake of processes that will be refused; more are closed without an answer. Anybody
 on the host can reach the socket."""
@@ -82,6 +86,8 @@ class IpcServer:
         self._listener: socket.socket | None = None
         self._connections: set[Connection] = set()
         self.buffer = bytearray(codec.MAX_MESSAGE)
+        self._line: dict[Connection, None] = {}
+        self._scheduled = False
         self._serial = 0
         self._refused = 0
         self._refused_at = -REFUSALS_PERIOD
@@ -183,6 +189,24 @@ class IpcServer:
 
     def forget(self, connection: Connection) -> None:
         self._connections.discard(connection)
+        self._line.pop(connection, None)
+
+    def line_up(self, connection: Connection) -> None:
+        """``connection`` has requests and is served in its turn. To be called again in each round."""
+        self._line.setdefault(connection)
+        if not self._scheduled:
+            self._scheduled = True
+            self._loop.call_soon(self._serve_line)
+
+    def _serve_line(self) -> None:
+        self._scheduled = False
+        until = self._loop.clock() + ROUND_SECONDS
+        while self._line:
+            connection = next(iter(self._line))
+            del self._line[connection]
+            connection.serve(until)
+            if self._loop.clock() >= until:
+                return
 
     def new_names(self, pid: int) -> tuple[Path, str]:
         """Directory of a new connection and base name of its sockets; nobody can guess it beforehand."""
