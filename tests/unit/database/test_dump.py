@@ -28,6 +28,13 @@ NAMES = (
     "ä€".encode(),
     b"';\nDROP TABLE tree;\n",
 )
+VALUES = st.one_of(
+    st.none(),
+    st.integers(-(1 << 63), (1 << 63) - 1),
+    st.binary(max_size=40),
+    st.text(max_size=20),
+    st.floats(allow_nan=False),
+)
 
 
 def dumped(database: Path, path: Path) -> Path:
