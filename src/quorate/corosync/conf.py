@@ -197,8 +197,8 @@ _MAPPED: Final = frozenset((parent, name) for parent, name, _ in _KEYED)
 
 
 def _check_name(name: str, *, section: bool) -> None:
-    if not _is_token(name, empty_allowed=not section):
-        raise ConfError(f"key '{name}' cannot be written to corosync.conf: blank, '#' or not Latin-1")
+    if not _is_token(name, empty_allowed=not section) or (section and name in ("{", "}")):
+        raise ConfError(f"key '{name}' cannot be written to corosync.conf: brace, blank, '#' or not Latin-1")
 
 
 def _check_value(name: str, value: str) -> None:

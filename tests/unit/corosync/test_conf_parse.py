@@ -175,3 +175,10 @@ def test_any_bytes_are_parsed_or_refused(raw: bytes) -> None:
     except ConfError:
         return
     assert write(again) == write(conf)
+
+
+@pytest.mark.parametrize("brace", ["{", "}"])
+def test_a_section_named_like_a_brace_is_not_written(brace: str) -> None:
+    """Found by fuzzing: what was written then could not be parsed, or was another file."""
+    with pytest.raises(ConfError, match="cannot be written"):
+        write(CorosyncConf(main={"totem": {brace: {"key": "value"}}}))
