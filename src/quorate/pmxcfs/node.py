@@ -367,8 +367,8 @@ class Node:
             "%s; /etc/pve is read-only until the database takes writes again", error
         )
         self._mount.quorum_changed()
-        if not self.cluster:
-            self.loop.call_later(RETRY_STORE, self._retry_store)
+        # In a cluster the next message makes the machine leave and ask for this too; but none may come.
+        self.loop.call_later(RETRY_STORE, self._retry_store)
 
     def _retry_store(self) -> None:
         """The store kept the rows that it could not write: try them again."""
