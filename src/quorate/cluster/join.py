@@ -57,7 +57,13 @@ def join(host: Host, request: JoinRequest, peer: Peer, password: str) -> None:
         with taken_back_on_failure(host, undo):
             authkey, conf = _request_addition(host, request, links, version, peer, undo)
             host.out.line("Join request OK, finishing setup locally")
-            joinlocal.install(host, authkey, conf, undo)
+            joinlocal.install(
+                host,
+                authkey,
+                conf,
+                undo,
+                present_conf=lambda: _present_conf(host, request, links, version, peer),
+            )
         finish(host)
 
 
@@ -144,7 +150,17 @@ def _request_addition(
     return _admission(host, data)
 
 
-def _form(host: Host, request: JoinRequest, links: Mapping[int, Link], version: int) -> dict[str, object]:
+def _present_conf(
+    host: Host, request: JoinRequest, links: Mapping[int, Link], version: int, peer: Peer
+) -> bytes:
+    """The cluster's corosync.conf as it is now: the answer to the same request once more."""
+    form = {**_form(host, request, links, version, say=False), "force": True}
+    return _admission(host, peer.call("POST", f"/cluster/config/nodes/{host.node}", form))[1]
+
+
+def _form(
+    host: Host, request: JoinRequest, links: Mapping[int, Link], version: int, *, say: bool = True
+) -> dict[str, object]:
     form: dict[str, object] = {}
     if request.force:
         form["force"] = True
@@ -158,7 +174,8 @@ def _form(host: Host, request: JoinRequest, links: Mapping[int, Link], version: 
     if not links:
         ip = host.local_ip()
         form["new_node_ip" if version >= 1 else "link0"] = ip
-        host.out.line(f"No cluster network links passed explicitly, fallback to local node IP '{ip}'")
+        if say:
+            host.out.line(f"No cluster network links passed explicitly, fallback to local node IP '{ip}'")
     if version >= 1:
         form["apiversion"] = JOIN_API_VERSION
     return form

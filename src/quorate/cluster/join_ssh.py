@@ -18,6 +18,7 @@ from quorate.cluster.undo import UndoList
 from quorate.corosync.conf_edit import Link
 
 SSH_SECONDS: Final = 60.0
+SHOW_CONF: Final = ("cat", "/etc/pve/corosync.conf")
 
 
 def join_by_ssh(host: Host, request: JoinRequest) -> None:
@@ -47,7 +48,9 @@ def join_by_ssh(host: Host, request: JoinRequest) -> None:
             authkey, conf = _copy_files(host, request.hostname, directory)
         finally:
             shutil.rmtree(directory, ignore_errors=True)
-        joinlocal.install(host, authkey, conf, undo)
+        joinlocal.install(
+            host, authkey, conf, undo, present_conf=lambda: _present_conf(host, request.hostname)
+        )
     finish(host)
 
 
@@ -79,9 +82,7 @@ def _add_node(
     if version >= 1:
         command += ["--apiversion", "1"]
     argv = _ssh(request.hostname, *command)
-    listed = host.run(
-        _ssh(request.hostname, "cat", "/etc/pve/corosync.conf"), check=False, timeout=SSH_SECONDS
-    )
+    listed = host.run(_ssh(request.hostname, *SHOW_CONF), check=False, timeout=SSH_SECONDS)
     known_before = f" name: {host.node}\n" in listed.stdout
     try:
         host.run(argv, timeout=SSH_SECONDS)
@@ -98,6 +99,10 @@ def _add_node(
 
 def _delete_node(host: Host, hostname: str) -> None:
     host.run(_ssh(hostname, "pvecm", "delnode", host.node), timeout=SSH_SECONDS)
+
+
+def _present_conf(host: Host, hostname: str) -> bytes:
+    return host.run(_ssh(hostname, *SHOW_CONF), timeout=SSH_SECONDS).stdout.encode()
 
 
 def _copy_files(host: Host, hostname: str, directory: Path) -> tuple[bytes, bytes]:

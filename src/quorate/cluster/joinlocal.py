@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import functools
 import os
+from collections.abc import Callable
 from pathlib import Path
 from typing import Final
 
@@ -16,6 +17,8 @@ from quorate.cluster.undo import UndoList
 SERVICE_SECONDS: Final = 90.0
 QUORUM_SECONDS: Final = 120.0
 """A member is quorate 2 to 5 s after its start; a large or loaded cluster takes longer, but not for ever."""
+MAX_REFRESHES: Final = 10
+"""Each answers to another node that joined meanwhile: more than a person adds within the limit above."""
 SYNC_SECONDS: Final = 60.0
 POLL_SECONDS: Final = 1.0
 SYNC_POLL_SECONDS: Final = 0.1
@@ -24,8 +27,13 @@ _ASIDE: Final = ".pre-join"
 _DATABASE_PARTS: Final = ("", "-wal", "-shm")
 
 
-def install(host: Host, authkey: bytes, conf: bytes, undo: UndoList) -> None:
-    """Swap this node's configuration for the cluster's, start the services, wait until it is in sync."""
+def install(
+    host: Host, authkey: bytes, conf: bytes, undo: UndoList, *, present_conf: Callable[[], bytes]
+) -> None:
+    """Swap this node's configuration for the cluster's, start the services, wait until it is in sync.
+
+    ``present_conf`` asks the cluster for its corosync.conf once more, in case it has changed meanwhile.
+    """
     # First on the list, so that it happens last: with the old files and the old database in place.
     undo.add(
         "start pve-cluster again",
@@ -36,7 +44,7 @@ def install(host: Host, authkey: bytes, conf: bytes, undo: UndoList) -> None:
     _stop_cluster_service(host)
     saved = _set_database_aside(host, undo)
     _start_services(host, undo)
-    _wait_for_quorum(host)
+    _wait_for_quorum(host, present_conf)
     _wait_for_sync(host)
     undo.commit()
     _drop_database(host, saved)
@@ -108,23 +116,56 @@ def _stop_services(host: Host) -> None:
     host.run(["systemctl", "reset-failed", "corosync", "pve-cluster"], check=False, timeout=SERVICE_SECONDS)
 
 
-def _wait_for_quorum(host: Host) -> None:
+def _wait_for_quorum(host: Host, present_conf: Callable[[], bytes]) -> None:
+    """Corosync ends itself when it meets a cluster with a newer file, as after another node joined since:
+    then it gets that file and is started again."""
     end = host.clock.monotonic() + QUORUM_SECONDS
+    refreshes = 0
     waited = False
     while not host.cfs.quorate():
-        if host.clock.monotonic() >= end:
+        runs = _corosync_runs(host)
+        if host.clock.monotonic() >= end or (not runs and refreshes >= MAX_REFRESHES):
             host.out.line()
-            raise ClusterError(
-                f"no quorum within {QUORUM_SECONDS:g} s: corosync runs, but does not reach the other members."
-                f" Check that the link addresses are in the right networks and that UDP 5405 and up is not"
-                f" filtered ('journalctl -u corosync')"
-            )
+            raise ClusterError(_no_quorum_text(runs))
         if not waited:
             host.out.part("waiting for quorum...")
             waited = True
+        if not runs and _refresh(host, present_conf):
+            refreshes += 1
         host.clock.sleep(POLL_SECONDS)
     if waited:
         host.out.line("OK")
+
+
+def _refresh(host: Host, present_conf: Callable[[], bytes]) -> bool:
+    """Start corosync with the present file. False if the cluster does not give it: it may be without quorum
+    itself until one of those that join at the same time is there."""
+    try:
+        conf = present_conf()
+    except (ClusterError, CommandError) as e:
+        host.out.error(f"corosync ended itself; unable to get the present corosync.conf yet - {e}")
+        return False
+    _write(host.settings.corosync_conf, conf, 0o644)
+    host.run(["systemctl", "reset-failed", "corosync"], check=False, timeout=SERVICE_SECONDS)
+    host.run(["systemctl", "start", "corosync"], check=False, timeout=SERVICE_SECONDS)
+    return True
+
+
+def _corosync_runs(host: Host) -> bool:
+    return host.run(["systemctl", "is-active", "--quiet", "corosync"], check=False).status == 0
+
+
+def _no_quorum_text(runs: bool) -> str:
+    if not runs:
+        return (
+            "no quorum: corosync ends itself soon after its start, 'journalctl -u corosync' on this node says"
+            " why. If other nodes were joining at the same time let them finish and repeat the command"
+        )
+    return (
+        f"no quorum within {QUORUM_SECONDS:g} s: corosync runs, but does not reach the other members."
+        f" Check that the link addresses are in the right networks and that UDP 5405 and up is not"
+        f" filtered ('journalctl -u corosync')"
+    )
 
 
 def _wait_for_sync(host: Host) -> None:

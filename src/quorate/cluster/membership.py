@@ -73,8 +73,11 @@ def add(host: Host, new: NewNode) -> Admission:
             host.out.error(f"unable to merge SSH keys - {e}")
         if held is not None:
             held.remaining()
-        _cluster_log(f"adding node {new.name} to cluster")
-        conffile.activate(host, addition.conf)
+        if addition.conf.nodes != conf.nodes:
+            _cluster_log(f"adding node {new.name} to cluster")
+            conffile.activate(host, addition.conf)
+        # Else a node that is joining asks once more for the present file: a new version of it, of the same
+        # content, would make the next one that is joining right now stale in turn.
         return Admission(authkey, host.cfs.read(conffile.CONF), reports.warnings(found))
 
 

@@ -217,6 +217,42 @@ def test_a_failed_join_leaves_the_node_as_it_was(
         assert services[-1] == "systemctl start pve-cluster"
 
 
+def test_corosync_that_met_a_newer_cluster_starts_again_with_the_present_file(
+    node: Node, cluster: Cluster
+) -> None:
+    """Another node joined in between: corosync ends itself, and the cluster answers once more."""
+    newer = CONF.replace(b"config_version: 2", b"config_version: 3")
+
+    def start_with(cluster_came: bool) -> None:
+        if cluster_came:
+            node.mount_cluster()
+            return
+        node.commands.fail.add("systemctl is-active --quiet corosync")
+        cluster.set(
+            "POST",
+            "/cluster/config/nodes/n2",
+            {"corosync_authkey": AUTHKEY.decode("latin-1"), "corosync_conf": newer.decode(), "warnings": []},
+        )
+
+    node.commands.on["systemctl start corosync pve-cluster"] = lambda: start_with(False)
+    node.commands.on["systemctl start corosync"] = lambda: start_with(True)
+    run(node, cluster)
+    assert node.settings.corosync_conf.read_bytes() == newer
+    asked = [form for _, path, form in cluster.asked if path == "/cluster/config/nodes/n2"]
+    assert asked[1] == {**asked[0], "force": "1"}
+    assert "successfully added node 'n2' to cluster." in node.said.out
+
+
+def test_corosync_that_always_ends_is_not_started_for_ever(node: Node, cluster: Cluster) -> None:
+    before = node.state()
+    node.commands.on["systemctl start corosync pve-cluster"] = lambda: None
+    node.commands.fail.add("systemctl is-active --quiet corosync")
+    with pytest.raises(ClusterError, match=r"^no quorum: corosync ends itself soon after its start"):
+        run(node, cluster)
+    assert node.commands.called.count("systemctl start corosync") == 10
+    assert node.state() == before
+
+
 def test_units_that_failed_are_not_left_failed(node: Node, cluster: Cluster) -> None:
     start_fails(node, cluster)
     with pytest.raises(ClusterError):
