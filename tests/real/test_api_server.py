@@ -118,6 +118,43 @@ def test_forged_ticket_is_refused_by_both_halves(host: ApiHost, alice: Session) 
     assert good.status == 200
 
 
+BAD_BYTES = b"PVE:\xff:65000000::QUJD"
+
+
+@pytest.mark.parametrize(
+    "lines",
+    [
+        [b"GET /api2/json/version HTTP/1.1", b"Cookie: PVEAuthCookie=" + BAD_BYTES],
+        [b"GET /api2/json/test/root HTTP/1.1", b"Cookie: PVEAuthCookie=" + BAD_BYTES],
+        [b"GET /api2/json/version HTTP/1.1", b"Authorization: PVEAPIToken=alice@pve!full=\xff"],
+        [b"GET /api2/json/version HTTP/1.1", b"Authorization: PVEAPIToken=al\xffice@pve!full=1"],
+        [b"GET /api2/json/version HTTP/1.1", b"Authorization: PVEAPIToken=alice@pve!full=1%0d%0ax: y"],
+        [b"GET /api2/json/\xff HTTP/1.1"],
+        [b"POST /api2/json/access/ticket?password=1&username=\xff@pve HTTP/1.1", b"Content-Length: 0"],
+    ],
+)
+def test_bytes_that_are_no_text_are_answered_as_any_other_nonsense(host: ApiHost, lines: list[bytes]) -> None:
+    context = ssl._create_unverified_context()
+    with socket.create_connection(("127.0.0.1", host.port)) as raw, context.wrap_socket(raw) as connection:
+        connection.sendall(b"\r\n".join([*lines, b"Host: localhost", b"", b""]))
+        answer = connection.recv(4096)
+    assert answer.startswith((b"HTTP/1.1 401 ", b"HTTP/1.0 400 ")), answer  # 400: the parser itself
+    assert "Traceback" not in host.log("pveproxy")
+
+
+def test_half_characters_in_json_are_refused(host: ApiHost) -> None:
+    body = b'{"username": "\\udc80@pam", "password": "x"}'
+    reply = host.api("POST", "/access/ticket", body=body, headers={"Content-Type": "application/json"})
+    assert (reply.status, reply.reason) == (500, "unable to parse the JSON body: not all of it is text")
+    assert "Traceback" not in host.log("pvedaemon")
+
+
+def test_csrf_token_of_no_text(host: ApiHost, alice: Session) -> None:
+    headers = {**alice.headers("DELETE"), "CSRFPreventionToken": "65000000:\xff"}
+    reply = host.api("DELETE", "/nodes/x/tasks/y", headers=headers)
+    assert reply.status == 401
+
+
 def test_ticket_in_the_authorization_header(host: ApiHost, alice: Session) -> None:
     reply = host.api("GET", "/version", headers={"Authorization": f"PVEAuthCookie={alice.ticket}"})
     assert reply.status == 200

@@ -135,7 +135,9 @@ class Front:
 
     def _check_token(self, credential: str) -> str:
         """Ask the privileged half, which alone may read the secrets. Called in a thread."""
-        key = hashlib.sha256(credential.encode("utf-8", "surrogatepass")).digest()
+        if not credential.isascii() or not credential.isprintable():
+            raise AuthenticationError("malformed API token")
+        key = hashlib.sha256(credential.encode()).digest()
         now = time.monotonic()
         known = self._tokens.get(key)
         if known is not None and known[1] > now:

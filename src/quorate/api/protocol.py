@@ -155,6 +155,10 @@ def decode_body(headers: Mapping[str, str], body: bytes) -> dict[str, object]:
         return {}
     try:
         value = json.loads(body)
+        # Escapes may stand for half characters, which no file, program or log line can take.
+        json.dumps(value, ensure_ascii=False).encode()
+    except UnicodeEncodeError as err:
+        raise Refusal(500, "unable to parse the JSON body: not all of it is text") from err
     except (ValueError, RecursionError) as err:
         raise Refusal(500, f"unable to parse the JSON body: {err}") from err
     if not isinstance(value, dict):

@@ -15,6 +15,7 @@ from email.utils import formatdate
 from typing import Final, NamedTuple
 
 from aiohttp import web
+from aiohttp.http_exceptions import HttpProcessingError
 
 from quorate.api.protocol import (
     MAX_BODY,
@@ -27,6 +28,9 @@ from quorate.api.protocol import (
 )
 
 _log = logging.getLogger(__name__)
+_http_log = logging.getLogger(f"{__name__}.http")
+_http_log.addFilter(lambda record: not _is_clients_fault(record))
+"""The HTTP library: our own faults are logged; what is no HTTP has had its answer, and may hold secrets."""
 
 KEEP_ALIVE_SECONDS: Final = 5.0
 KEEP_ALIVE_REQUESTS: Final = 100
@@ -83,6 +87,7 @@ class HttpServer:
             keepalive_timeout=KEEP_ALIVE_SECONDS,
             lingering_time=LINGER_SECONDS,
             access_log=None,
+            logger=_http_log,
             max_line_size=MAX_HEADER_BYTES,
             max_field_size=MAX_HEADER_BYTES,
             auto_decompress=False,
@@ -132,14 +137,15 @@ class HttpServer:
         try:
             if request.version.major != 1:
                 raise Refusal(506, "http protocol version not supported")
-            headers = {key.lower(): value for key, value in request.headers.items()}
+            headers = {key.lower(): _as_text(value) for key, value in request.headers.items()}
             lines = request.raw_headers
             size = sum(len(name) + len(value) + 4 for name, value in lines)
             check_protocol(request.method, headers, len(lines), size)
             body = await _read_body(request, headers)
         except Refusal as refusal:
             return Outcome(refusal.answer())
-        return await self._handle(Request(request.method, request.raw_path, headers, body, client))
+        target = _as_text(request.raw_path)
+        return await self._handle(Request(request.method, target, headers, body, client))
 
     def _response(self, request: web.BaseRequest, answer: Answer) -> web.Response:
         now = formatdate(usegmt=True)
@@ -159,6 +165,15 @@ class HttpServer:
             headers["Content-Encoding"] = "gzip"
             headers["Vary"] = "Accept-Encoding"
         return web.Response(status=answer.status, reason=answer.reason, body=body, headers=headers)
+
+
+def _is_clients_fault(record: logging.LogRecord) -> bool:
+    return bool(record.exc_info) and isinstance((record.exc_info or (None, None))[1], HttpProcessingError)
+
+
+def _as_text(value: str) -> str:
+    """Without the placeholders for bytes that are no UTF-8: nothing behind this could encode them."""
+    return value.encode("utf-8", "surrogateescape").decode("utf-8", "replace")
 
 
 async def _read_body(request: web.BaseRequest, headers: dict[str, str]) -> bytes:
