@@ -132,7 +132,7 @@ TOKENS = st.text(
     st.characters(min_codepoint=33, max_codepoint=126, exclude_characters="#"), min_size=1, max_size=8
 )
 VALUES = TOKENS.filter(lambda token: token != "{")
-NAMES = TOKENS.filter(lambda token: token not in ("node", "interface", "nodelist", "totem"))
+NAMES = TOKENS.filter(lambda token: token not in ("node", "interface", "nodelist", "totem", "{", "}"))
 FLAT = st.dictionaries(NAMES, VALUES, max_size=4)
 
 
