@@ -101,6 +101,8 @@ def test_passwords_are_in_no_log(host: ApiHost) -> None:
     host.api("POST", "/access/ticket", form={"username": "alice@pve", "password": "very-secret-word"})
     for name in ("pvedaemon", "pveproxy"):
         assert "very-secret-word" not in host.log(name)
+    host.api("POST", "/access/ticket?username=x@pve&password=very-secret-word&_dc=1")
+    assert "password=...&_dc=1 HTTP" in (host.settings.proxy_log_dir / "access.log").read_text()
     assert "very-secret-word" not in (host.settings.proxy_log_dir / "access.log").read_text()
 
 

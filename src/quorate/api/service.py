@@ -10,6 +10,7 @@ import importlib
 import logging
 import os
 import pwd
+import re
 import signal
 import socket
 import ssl
@@ -41,6 +42,9 @@ SYSTEMCTL_SECONDS: Final = 90.0
 FAILED: Final = 1
 _PRELOADED = ("quorate.cluster.create", "quorate.cluster.join", "quorate.cluster.membership")
 """What calls import when they need it: loaded once before the helper is forked, not again in each call."""
+
+_SECRET_IN_QUERY = re.compile(r"([?&;][\w-]*(?:password|ticket|otp|challenge)=)[^&;\s]*", re.IGNORECASE)
+"""Parameters may come in the query of any method; what they hold is nothing for a log."""
 
 
 class ServiceError(Exception):
@@ -201,6 +205,7 @@ class AccessLog:
         if self._file is None:
             return
         stamp = time.strftime("%d/%m/%Y:%H:%M:%S %z")
+        line = _SECRET_IN_QUERY.sub(r"\1...", line)
         shown = "".join(char if char.isprintable() and char != '"' else "?" for char in line)
         try:
             self._file.write(f'{client or "-"} - {user or "-"} [{stamp}] "{shown}" {status} {length}\n')
