@@ -61,8 +61,9 @@ class Loop:
         self._order = count()
         self._soon: deque[Callback] = deque()
         self._flush: list[Callback] = []
-        self._running = False
         self._stopped = False
+        self._woken = False
+        """A wake-up is on its way: the next one would be in vain."""
         self._wake = os.eventfd(0, os.EFD_NONBLOCK | os.EFD_CLOEXEC)
         self._epoll.register(self._wake, select.EPOLLIN)
 
@@ -149,6 +150,7 @@ class Loop:
             if fd == self._wake:
                 with contextlib.suppress(BlockingIOError):
                     os.eventfd_read(self._wake)
+                self._woken = False  # before the calls are run: who comes later wakes again
                 continue
             source = self._sources.get(fd)
             if source is not None:
@@ -173,5 +175,8 @@ class Loop:
             self._soon.popleft()()
 
     def _wake_up(self) -> None:
+        if self._woken:
+            return
+        self._woken = True
         with contextlib.suppress(BlockingIOError, OSError):  # full: awake already; closed: nobody to wake
             os.eventfd_write(self._wake, 1)

@@ -73,34 +73,42 @@ class Persistence:
 
     def retry(self, then: Done) -> None:
         """Have the store try again what it could not write; ``then`` gets 0 or -EIO."""
+        self._waiting.append((self._submitted + 1, then))
         self._submit(RowBatch())
-        self._waiting.append((self._submitted, then))
 
     def when_stored(self, then: Done) -> None:
         """Call ``then`` with 0 when the database has every change so far, with -EIO if that failed."""
-        if self._changes or self.tree.has_changes:
-            self._waiting.append((self._submitted + 1, then))
-        elif self._finished < self._submitted:
-            self._waiting.append((self._submitted, then))
-        else:
+        number = self._submitted + (1 if self._changes or self.tree.has_changes else 0)
+        if not self._waiting and self._finished >= number:
             then(0)
+            return
+        self._waiting.append((number, then))
+        if self._finished >= number:  # the store's thread looked for somebody waiting just before
+            self._loop.call_soon(self._release)
 
     def _submit(self, batch: RowBatch) -> None:
         self._submitted += 1
         number = self._submitted
 
         def done(error: Exception | None) -> None:  # in the store's thread
-            self._loop.call_soon_threadsafe(lambda: self._stored(number, error))
+            if error is not None:
+                self._loop.call_soon_threadsafe(lambda: self._not_stored(number, error))
+                return
+            self._finished = number
+            if self._waiting:  # or the loop would be woken after every transaction, for nothing
+                self._loop.call_soon_threadsafe(self._release)
 
         try:
             self._store.submit(batch, done)
         except DatabaseError as error:
-            self._stored(number, error)
+            self._not_stored(number, error)
 
-    def _stored(self, number: int, error: Exception | None) -> None:
-        self._finished = number
-        if error is not None:
-            self._failed(error)
-        result = 0 if error is None else -errno.EIO
+    def _release(self) -> None:
+        while self._waiting and self._waiting[0][0] <= self._finished:
+            self._waiting.popleft()[1](0)
+
+    def _not_stored(self, number: int, error: Exception) -> None:
+        self._finished = max(self._finished, number)
+        self._failed(error)
         while self._waiting and self._waiting[0][0] <= number:
-            self._waiting.popleft()[1](result)
+            self._waiting.popleft()[1](-errno.EIO)

@@ -27,6 +27,10 @@ CHECKPOINT_BYTES = 4 << 20
 """Written bytes after which the write-ahead log is copied into the database when the worker is idle."""
 CHECKPOINT_FORCED_BYTES = 64 << 20
 """The same under continuous load, so that the log cannot grow for ever."""
+GATHER_SECONDS = 0.05
+"""How long the worker waits for more before it writes, when nobody waits for the commit (not ``durable``).
+Each transaction writes whole pages and takes the interpreter from the thread that answers requests; a killed
+daemon gets the last moments back from the cluster (decision 0021)."""
 CLOSE_TIMEOUT = 30.0
 """Seconds for the last transaction; longer than BUSY_TIMEOUT, shorter than a stop may take."""
 
@@ -73,6 +77,8 @@ class Store:
         self._pending: dict[int, Row | None] = {}
         self._waiting: list[Done] = []
         self._closing = False
+        self._idle = False
+        """The worker sleeps until there is something. Else it looks by itself, and is not woken in vain."""
 
     def open(self) -> list[Row]:
         """Create or open the file (0600 before anything is in it) and read all rows. Raises DatabaseError."""
@@ -129,12 +135,15 @@ class Store:
             for row in batch.rows:
                 self._pending[row.inode] = row
             self._waiting.append(done)
-            self._condition.notify()
+            if self._idle:
+                self._idle = False
+                self._condition.notify()
 
     def set_durable(self, durable: bool) -> None:
         """Change the promise from the next batch on (a single node became a member, or the reverse)."""
         with self._condition:
             self._durable = durable
+            self._condition.notify()
 
     def close(self) -> None:
         """Write what is pending, stop the worker, close the file. Raises DatabaseError if rows remained."""
@@ -161,7 +170,11 @@ class Store:
         while True:
             with self._condition:
                 if not self._waiting and not self._closing and since_checkpoint < CHECKPOINT_BYTES:
+                    self._idle = True
                     self._condition.wait_for(lambda: self._waiting or self._closing)
+                    self._idle = False
+                if self._waiting and not self._durable:
+                    self._condition.wait_for(lambda: self._closing or self._durable, GATHER_SECONDS)
                 waiting, self._waiting = self._waiting, []
                 closing, durable = self._closing, self._durable
                 pending: dict[int, Row | None] = {}
