@@ -13,7 +13,7 @@ from cryptography.hazmat.primitives.asymmetric import rsa
 from cryptography.hazmat.primitives.serialization import Encoding, NoEncryption, PrivateFormat, PublicFormat
 
 from quorate.access.tickets import GRACE, KEY_LIFETIME, LIFETIME
-from quorate.cfs import Cfs, CfsError
+from quorate.cfs import Cfs, CfsError, HeldLock
 from quorate.settings import Settings
 
 LOCK: Final = "authkey"
@@ -37,10 +37,10 @@ def rotate_if_due(settings: Settings, clock: Callable[[], float] = time.time) ->
     cfs = Cfs(settings)
     if not _is_due(cfs, clock()) or not cfs.quorate():
         return False
-    with cfs.lock(LOCK):
+    with cfs.lock(LOCK) as held:
         if not _is_due(cfs, clock()):
             return False
-        _rotate(cfs)
+        _rotate(cfs, held)
     return True
 
 
@@ -57,7 +57,7 @@ def _mtime(cfs: Cfs, path: str) -> float | None:
         raise CfsError(f"unable to look at '{cfs.root / path}' - {err.strerror}") from err
 
 
-def _rotate(cfs: Cfs) -> None:
+def _rotate(cfs: Cfs, held: HeldLock) -> None:
     """The order keeps every ticket verifiable: the old public key is in place before anything changes."""
     key = rsa.generate_private_key(65537, KEY_BITS)
     private = key.private_bytes(Encoding.PEM, PrivateFormat.TraditionalOpenSSL, NoEncryption())
@@ -66,6 +66,7 @@ def _rotate(cfs: Cfs) -> None:
         before: bytes | None = cfs.read(PUBLIC)
     except FileNotFoundError:
         before = None
+    held.remaining()
     if before is not None:
         cfs.write(OLD_PUBLIC, before)
     try:

@@ -30,6 +30,7 @@ from quorate.api.listener import Listener, client_address, open_socket
 from quorate.api.operations import make_router
 from quorate.api.privileged import Privileged, make_work
 from quorate.api.server import HttpServer
+from quorate.api.upkeep import Upkeep
 from quorate.processname import set_process_name
 from quorate.settings import API_PORT, GROUP, Settings
 from quorate.tasks import TaskStore, TaskStoreError, local_node
@@ -105,8 +106,10 @@ def run_privileged(settings: Settings) -> None:
         half = Privileged(settings, router, node, executor)
         server = HttpServer(half.handle, _client_of_front)
         site = await asyncio.get_running_loop().create_unix_server(server.factory, sock=listening)
+        end_upkeep = Upkeep(settings).start()
         _log.info("serving on %s", settings.api_socket)
         await stop.wait()
+        end_upkeep()
         site.close()
         await server.close(STOP_SECONDS)
         half.close()

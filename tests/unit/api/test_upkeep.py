@@ -1,0 +1,75 @@
+"""The privileged half's own jobs: the ticket key is renewed without a login, old task logs go."""
+
+from __future__ import annotations
+
+import logging
+import os
+from pathlib import Path
+
+import pytest
+
+from quorate.access import rotation
+from quorate.api.upkeep import CLEAN_SECONDS, CYCLE_SECONDS, Upkeep
+from quorate.cfs import CfsError
+from quorate.settings import Settings
+from quorate.tasks import TaskStore, Upid, store
+
+
+@pytest.fixture
+def settings(tmp_path: Path) -> Settings:
+    settings = Settings(root=tmp_path)
+    settings.mountpoint.mkdir(parents=True)
+    (settings.mountpoint / "local").symlink_to("nodes/n1")
+    return settings
+
+
+def test_the_ticket_key_is_renewed_when_it_is_due(settings: Settings) -> None:
+    (settings.mountpoint / "priv").mkdir()
+    public = settings.mountpoint / "authkey.pub"
+    public.write_text("old")
+    os.utime(public, (1, 1))
+    now = [100.0]
+    upkeep = Upkeep(settings, lambda: now[0])
+    upkeep.run_due()
+    assert "PUBLIC KEY" in public.read_text()
+    assert (settings.mountpoint / "authkey.pub.old").read_text() == "old"
+    written = public.stat().st_mtime_ns
+    now[0] += CYCLE_SECONDS
+    upkeep.run_due()
+    assert public.stat().st_mtime_ns == written
+
+
+def test_old_task_logs_are_removed_once_a_day(settings: Settings, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(rotation, "needs_rotation", lambda *times: False)
+    monkeypatch.setattr(store, "INDEX_BYTES", 100)
+    now = [100.0]
+    upkeep = Upkeep(settings, lambda: now[0])
+    upkeep.run_due()
+    tasks = TaskStore(settings)
+    dead = [Upid("n1", 1, 0, 0x60000000 + n, "t", str(n), "root@pam") for n in range(6)]
+    for upid in dead:
+        os.close(tasks.create_log(upid))
+        tasks.register(upid)
+    now[0] += CYCLE_SECONDS
+    upkeep.run_due()
+    assert tasks.exists(dead[0])
+    now[0] += CLEAN_SECONDS
+    upkeep.run_due()
+    assert not tasks.exists(dead[0])
+    assert tasks.exists(dead[-1])
+
+
+def test_a_failure_is_logged_once(
+    settings: Settings, monkeypatch: pytest.MonkeyPatch, caplog: pytest.LogCaptureFixture
+) -> None:
+    def fail(*_: object) -> bool:
+        raise CfsError("no luck")
+
+    monkeypatch.setattr("quorate.api.upkeep.rotate_if_due", fail)
+    now = [100.0]
+    upkeep = Upkeep(settings, lambda: now[0])
+    with caplog.at_level(logging.WARNING):
+        for _ in range(3):
+            upkeep.run_due()
+            now[0] += CYCLE_SECONDS
+    assert caplog.messages == ["unable to renew the key that signs tickets: no luck"]
