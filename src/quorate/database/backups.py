@@ -35,17 +35,19 @@ def create(
     now: int,
     *,
     keep: int = KEEP,
+    stopped: bool = False,
     started: Callable[[Path], None] = lambda path: None,
     removed: Callable[[Path], None] = lambda path: None,
 ) -> Path:
     """Save ``database`` as ``directory/config-TIME.sql.gz``, read it back, drop all but the newest ``keep``.
 
-    The daemon may run. ``started`` and ``removed`` are told which files are made and dropped. Raises
+    The daemon may run; ``stopped``: the caller holds its lock. ``started`` and ``removed`` are told which files are made and dropped. Raises
     BackupError; a backup that could not be verified does not stay.
     """
     path: Path | None = None
     try:
-        require_safe_read(database)
+        if not stopped:
+            require_safe_read(database)
         with closing(open_reader(database)) as connection:
             fd, path = files.create_private(directory, PREFIX, now, SUFFIX)
             started(path)
