@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import signal
 from collections.abc import Callable
+from contextlib import suppress
 from dataclasses import dataclass, field
 
 from quorate.cfs import CfsError
@@ -43,7 +44,8 @@ class UndoList:
         try:
             while self._entries:
                 entry = self._entries.pop()
-                report(f"undo: {entry.what}")
+                with suppress(OSError):  # the disk under the log may be full
+                    report(f"undo: {entry.what}")
                 try:
                     entry.action()
                 except _EXPECTED as e:
