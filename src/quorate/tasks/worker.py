@@ -223,7 +223,8 @@ def _run(upid: Upid, func: Callable[[Upid], object], settings: Settings, *, fore
         last = f"TASK WARNINGS: {_warnings}" if _warnings else "TASK OK"
     except BaseException as err:  # noqa: BLE001 - the boundary of the task: whatever ends it is its last line
         if isinstance(err, _PROGRAMMING_ERRORS):
-            traceback.print_exc()
+            with contextlib.suppress(OSError):
+                traceback.print_exc()
         last = f"TASK ERROR: {_error_text(err)}"
     for number in (signal.SIGTERM, signal.SIGINT, signal.SIGHUP):
         signal.signal(number, signal.SIG_IGN)
@@ -231,17 +232,20 @@ def _run(upid: Upid, func: Callable[[Upid], object], settings: Settings, *, fore
 
 
 def _close(upid: Upid, store: TaskStore, last: str) -> int:
-    sys.stdout.flush()
-    sys.stderr.flush()
-    os.write(1, f"{last}\n".encode())
-    status = task_status(store.log_path(upid))
-    done = not last.startswith("TASK ERROR")
-    level = syslog.LOG_INFO if done else syslog.LOG_ERR
+    failed = last.startswith("TASK ERROR: ")
+    status = last.removeprefix("TASK ERROR: " if failed else "TASK ")
+    try:
+        sys.stdout.flush()
+        sys.stderr.flush()
+        os.write(1, f"{last}\n".encode())
+    except OSError as err:
+        syslog.syslog(syslog.LOG_ERR, f"<{upid.user}> unable to write the log of task {upid}: {err.strerror}")
+    level = syslog.LOG_ERR if failed else syslog.LOG_INFO
     syslog.syslog(level, f"<{upid.user}> end task {upid} {status}")
     with contextlib.suppress(TaskStoreError, OSError):
         # Whoever looks next records the end otherwise.
         store.finish(upid, status)
-    return 0 if done else FAILED
+    return FAILED if failed else 0
 
 
 def _error_text(err: BaseException) -> str:

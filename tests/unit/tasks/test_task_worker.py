@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import errno
 import os
 import subprocess
 import sys
@@ -146,3 +147,19 @@ def test_package_needs_neither_web_framework_nor_cryptography() -> None:
     code = "import sys, quorate.tasks; print({'aiohttp', 'cryptography', 'asyncio'} & set(sys.modules))"
     found = subprocess.run([sys.executable, "-c", code], check=True, capture_output=True, text=True)
     assert found.stdout == "set()\n"
+
+
+def test_the_end_of_a_task_is_recorded_on_a_full_disk(
+    settings: Settings, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """The log cannot take the last line; the status is known all the same."""
+    write = os.write
+
+    def full(fd: int, data: bytes) -> int:
+        if fd == 1 and data.startswith(b"TASK "):
+            raise OSError(errno.ENOSPC, "No space left on device")
+        return write(fd, data)
+
+    monkeypatch.setattr(os, "write", full)
+    upid = start_worker("t", "", "root@pam", lambda _: None, settings)
+    assert _wait_end(settings, upid) == "OK"
