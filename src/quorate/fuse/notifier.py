@@ -11,9 +11,9 @@ import logging
 import os
 import threading
 import time
-from collections import Counter
+from collections import Counter, deque
 from collections.abc import Callable, Iterable
-from queue import SimpleQueue
+from queue import Empty, SimpleQueue
 from typing import Final
 
 from quorate.fuse.errors import NotificationOverflowError
@@ -23,15 +23,29 @@ log = logging.getLogger(__name__)
 MAX_QUEUED: Final = 65_536
 """Different notifications waiting in one lane: some 10 MiB. More means that the lane has long been stuck."""
 
+RETRIES: Final = (0.01, 0.1, 1.0)
+"""Seconds after which a notification about a file that the kernel did not know is sent again. The answer that
+tells it of the file may be on its way to the process that asked: what that installs later would be kept for a
+day, older than what this notification was about."""
+
+Item = bytes | Callable[[], None] | None
+
 
 class Lane:
-    """One queue with one thread. Notifications in it keep their order; equal ones that wait are merged."""
+    """One queue with one thread. Notifications in it keep their order; equal ones that wait are merged.
 
-    def __init__(self, fd: int, name: str, *, limit: int = MAX_QUEUED) -> None:
+    ``retries``: those about something unknown are sent again so many seconds later, outside the order.
+    """
+
+    def __init__(
+        self, fd: int, name: str, *, limit: int = MAX_QUEUED, retries: tuple[float, ...] = ()
+    ) -> None:
         self._fd = fd
         self._name = name
         self._limit = limit
-        self._queue: SimpleQueue[bytes | Callable[[], None] | None] = SimpleQueue()
+        self._retries = retries
+        self._again: list[deque[tuple[float, bytes]]] = [deque(maxlen=limit) for _ in retries]
+        self._queue: SimpleQueue[Item] = SimpleQueue()
         self._lock = threading.Lock()
         self._waiting: dict[bytes, tuple[int, ...]] = {}
         self._needs: Counter[int] = Counter()
@@ -40,7 +54,7 @@ class Lane:
         self._idle = threading.Condition(self._lock)
         self.sent = 0
         self.unknown = 0
-        """Notifications about something the kernel did not hold: not an error, but sent in vain."""
+        """Notifications about something the kernel did not hold, to the end: not an error, but in vain."""
         self.failed = 0
         self._thread = threading.Thread(target=self._run, name=name, daemon=True)
         self._thread.start()
@@ -98,8 +112,7 @@ class Lane:
         return not self._thread.is_alive()
 
     def _run(self) -> None:
-        get: Callable[[], bytes | Callable[[], None] | None] = self._queue.get
-        while (message := get()) is not None:
+        while (message := self._next()) is not None:
             if not isinstance(message, bytes):
                 if not self._stopping:
                     message()
@@ -110,11 +123,7 @@ class Lane:
                 # From here on an equal notification is queued anew: this one may already be under way.
                 self._busy = True  # before the pop: idle looks without the lock
                 needs = self._waiting.pop(message, ())
-            try:
-                os.write(self._fd, message)
-                self.sent += 1
-            except OSError as fault:
-                self._account(fault)
+            self._write(message)
             with self._lock:
                 self._busy = False
                 for lock in needs:
@@ -123,6 +132,39 @@ class Lane:
                         del self._needs[lock]
                 if not self._waiting:
                     self._idle.notify_all()
+
+    def _next(self) -> Item:
+        """The next of the queue; what is to be sent again is sent meanwhile, when its time has come."""
+        while True:
+            due = min((waiting[0][0] for waiting in self._again if waiting), default=None)
+            if due is None:
+                return self._queue.get()
+            wait = due - time.monotonic()
+            if wait > 0:
+                try:
+                    return self._queue.get(timeout=wait)
+                except Empty:
+                    pass
+            self._send_again()
+
+    def _send_again(self) -> None:
+        now = time.monotonic()
+        for step, waiting in enumerate(self._again):
+            while waiting and waiting[0][0] <= now and not self._stopping:
+                self._write(waiting.popleft()[1], step + 1)
+            if self._stopping:
+                waiting.clear()
+
+    def _write(self, message: bytes, step: int = 0) -> None:
+        """``step``: how often it was sent before."""
+        try:
+            os.write(self._fd, message)
+            self.sent += 1
+        except OSError as fault:
+            if fault.errno == errno.ENOENT and step < len(self._retries):
+                self._again[step].append((time.monotonic() + self._retries[step], message))
+            else:
+                self._account(fault)
 
     def _account(self, fault: OSError) -> None:
         if fault.errno == errno.ENOENT:
@@ -140,7 +182,7 @@ class Notifier:
     """Two lanes, so that a name waiting for a busy directory does not hold back data and attributes."""
 
     def __init__(self, fd: int) -> None:
-        self.inodes = Lane(fd, "fuse-notify-inodes")
+        self.inodes = Lane(fd, "fuse-notify-inodes", retries=RETRIES)
         self.names = Lane(fd, "fuse-notify-names")
 
     def wait_idle(self, seconds: float) -> bool:

@@ -5,6 +5,7 @@ from __future__ import annotations
 import errno
 import os
 import threading
+import time
 from types import SimpleNamespace
 
 import pytest
@@ -165,3 +166,29 @@ def test_what_a_notification_needs_is_known_until_the_kernel_took_it(kernel: Ker
     assert lane.wait_idle(WAIT)
     assert not lane.needs_any((1, 2, 3))
     finish(lane)
+
+
+def test_what_the_kernel_is_only_just_learning_of_is_notified_again(kernel: Kernel) -> None:
+    lane = Lane(0, "test", retries=(0.0, 0.01, 0.01))
+    kernel.answer = errno.ENOENT
+    lane.put(b"new file")
+    for _ in range(2):  # the first is over when the second has begun
+        assert kernel.entered.acquire(timeout=WAIT)
+    kernel.answer = 0  # it knows the file now
+    deadline = time.monotonic() + WAIT
+    while not kernel.taken and time.monotonic() < deadline:
+        time.sleep(0.001)
+    assert kernel.taken == [b"new file"]
+    finish(lane)
+
+
+def test_what_the_kernel_never_learns_of_is_given_up(kernel: Kernel) -> None:
+    lane = Lane(0, "test", retries=(0.0, 0.01))
+    kernel.answer = errno.ENOENT
+    lane.put(b"forgotten file")
+    for _ in range(3):
+        assert kernel.entered.acquire(timeout=WAIT)
+    assert lane.wait_idle(WAIT)
+    finish(lane)
+    assert (lane.unknown, lane.sent) == (1, 0)
+    assert not kernel.entered.acquire(blocking=False)
