@@ -13,6 +13,7 @@ from tests.lab.support_fs import (
     PVE,
     Agent,
     agents,
+    compare,
     file_system_cluster,
     kill_pmxcfs,
     pmxcfs_pid,
@@ -27,6 +28,7 @@ WRITE_SECONDS = float(os.environ.get("QUORATE_TEST_WRITE_SECONDS", "60"))
 ANSWER_SECONDS = 45.0
 """The longest that a member which does not answer may hold up the others: 15 s, 3 s more per rank, and a
 second for each look (docs/guarantees.md), on a machine that may be busy."""
+LOOKUP_TURNS = int(os.environ.get("QUORATE_TEST_LOOKUP_TURNS", "20"))
 NAMES = ("n1", "n2", "n3")
 PRIVATE = (f"{PVE}/priv", f"{PVE}/nodes/n9/priv")
 
@@ -158,6 +160,44 @@ def test_a_file_replaced_as_a_whole_is_always_there_and_whole(cluster: Lab, trio
     for name, result in results.items():
         assert result["wrong"] == [], name
         assert result["contents"] > 10, f"{name}: {result}"
+
+
+def test_what_is_looked_up_while_it_changes_is_not_remembered_as_it_was(
+    cluster: Lab, trio: list[Agent]
+) -> None:
+    """The kernel is told of a change while it is only just learning of the file: it must not keep, for a day,
+    what it was told first."""
+    names = 8
+    top = f"{PVE}/looked-up"
+    author = trio[0]
+    author.call("mkdir", top)
+    lookups = {
+        f"{number} on {node.name}": start_script(node, "support_node_lookups.py", top, str(names))
+        for node in cluster.nodes[1:]
+        for number in range(2)
+    }
+    try:
+        for process in lookups.values():
+            assert process.stdout.readline() == "ready\n"
+        for turn in range(LOOKUP_TURNS):
+            for number in range(names):
+                author.call("write", f"{top}/{number}", "x" * (turn % 50 + 1))
+                author.call("overwrite", f"{top}/{number}", "y" * (turn % 50 + 60))
+            if turn % 5 == 4:
+                shown = [agent.call("walk", top) for agent in trio if agent.barrier() is None]
+                assert shown[1] == shown[0], compare(shown[1], shown[0])
+                assert shown[2] == shown[0], compare(shown[2], shown[0])
+            for number in range(names):
+                author.call("unlink", f"{top}/{number}")
+        for process in lookups.values():
+            process.stdin.write("stop\n")
+            process.stdin.flush()
+        results = run_scripts(lookups, timeout=60)
+    finally:
+        for process in lookups.values():
+            process.kill()
+    for name, result in results.items():
+        assert 0 < result["found"] < result["looked"], f"{name}: {result}"
 
 
 # Many at once
