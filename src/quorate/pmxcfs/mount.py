@@ -333,6 +333,12 @@ class Mount(Invalidation):
             return attr_out(self.attributes(self.nodes.for_entry(successor))[0], 0)
         return attr_out(*self.attributes(target))
 
+    def _setattr_reply(self, node: Node) -> Reply:
+        """The kernel takes these without asking whether it was told of a change since: not to be kept."""
+        if node.entry is None:
+            return self._attr_reply(node)
+        return attr_out(self.attributes(node)[0], 0)
+
     def _attr_answer(self, request: r.Request, node: Node) -> Callable[[], None]:
         """Answers with the attributes, or with the error of what was sent."""
 
@@ -343,7 +349,7 @@ class Mount(Invalidation):
                 return
             self.submitter.when_safe(
                 lambda safe: self.answer_delivered(
-                    request, self._attr_reply(node) if safe >= 0 else -safe, (request.nodeid,)
+                    request, self._setattr_reply(node) if safe >= 0 else -safe, (request.nodeid,)
                 )
             )
 
@@ -378,7 +384,7 @@ class Mount(Invalidation):
         def then() -> Reply:
             self.acknowledge(ChangeOp.MTIME, entry.inode)
             node.attr = None
-            return self._attr_reply(node)
+            return self._setattr_reply(node)
 
         if mtime == 0 and entry.children is not None and is_lock_path(path):
 
