@@ -21,6 +21,8 @@ class Sender(Protocol):
 class ClusterSubmitter:
     """Nothing is acknowledged before it was delivered in total order."""
 
+    gathers = True
+
     def __init__(self, tree: Callable[[], Tree], quorate: Callable[[], bool], sender: Sender) -> None:
         self._tree = tree
         self._quorate = quorate

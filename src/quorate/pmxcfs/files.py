@@ -1,7 +1,7 @@
 """The mount's operations on content: open, create, read, write, flush. Content is kept until it is flushed.
 
-One CREATE and one WRITE message per file, however many calls made it (W1). Other handles of this node see the
-content at once; other nodes when it was flushed, at the latest ``MAX_AGE`` after it was written.
+One CREATE and one WRITE message per file, however many calls made it (W1), sent back to back. Other handles
+of this node see file and content at once; other nodes when it was flushed, at the latest ``MAX_AGE`` later.
 """
 
 from __future__ import annotations
@@ -13,7 +13,7 @@ from typing import Final
 from quorate.fuse import requests as r
 from quorate.fuse.abi import Fopen
 from quorate.fuse.operations import Reply
-from quorate.fuse.replies import create_out, open_out, write_out
+from quorate.fuse.replies import DAY, create_out, entry_out, open_out, write_out
 from quorate.fuse.session import pages_of
 from quorate.pmxcfs import guard
 from quorate.pmxcfs.entry import ChangeOp, Entry
@@ -27,6 +27,9 @@ from quorate.pmxcfs.wire import FsMessage, FsOp
 
 MAX_AGE: Final = 1.0
 """Seconds for which content of a file that stays open is kept back."""
+
+BRIEF: Final = 1_000_000
+"""Nanoseconds for which the kernel may keep the attributes of a file in the making; it rounds to its tick."""
 
 MAX_UNSENT: Final = 64
 """Files with content that was not sent; beyond it the oldest is sent. Bounds the memory to 64 MiB."""
@@ -110,10 +113,14 @@ class Files(MountBase):
             return None
         node = self.nodes.provisional(parent, body.name)
         node.truncates = bool(body.flags & os.O_TRUNC)
-        node.sent = 1
+        node.held = True
         self._discard_negative(parent, body.name)
         handle, how = self._open_node(node, body.flags)
-        self.submitter.submit(FsMessage(FsOp.CREATE, path), lambda result: self._created(node, path, result))
+        if self.submitter.gathers and body.flags & WRITES:
+            self._keep(node)
+            node.brief = True
+            return create_out(self._brief_entry(node), handle, how)
+        self.announce(node)
         if node.entry is None and not node.creating:  # refused at once
             self._close_handle(handle)
             return node.error or errno.EIO
@@ -232,6 +239,7 @@ class Files(MountBase):
         """Send what is kept back for a file. Nothing is waited for."""
         pending, node.pending = node.pending, None
         self._unsent.pop(node, None)
+        self.announce(node)
         path = self.path_of(node)
         if pending is None or pending.empty or path is None:
             return
@@ -240,6 +248,18 @@ class Files(MountBase):
         node.sent += 1
         message = FsMessage(FsOp.WRITE, path, None, data, offset, truncate)
         self.submitter.submit(message, lambda result: self._written(node, result))
+
+    def announce(self, node: Node) -> None:
+        """Send the CREATE of a new file, if that was kept back, without its content."""
+        if not node.held:
+            return
+        node.held = False
+        node.sent += 1
+        path = self.path_of(node)
+        if path is None:  # its directory was removed meanwhile
+            self._created(node, node.name, -errno.ENOENT)
+            return
+        self.submitter.submit(FsMessage(FsOp.CREATE, path), lambda result: self._created(node, path, result))
 
     def push_old(self) -> None:
         """To be called a few times a second: files that stay open are sent as well."""
@@ -317,7 +337,7 @@ class Files(MountBase):
         if handle is None or isinstance(handle.target, VirtualEntry):
             return
         node = handle.target
-        if node.pending is not None and handle.writes:
+        if (node.pending is not None or node.held) and handle.writes:
             self.push(node)
         node.opens -= 1
         if not node.opens:
@@ -370,6 +390,10 @@ class Files(MountBase):
             if parent is not None:
                 parent_id = parent.nodeid
                 self.notices.append(lambda session: session.notify_inval_entry(parent_id, name))
+        if node.brief:
+            node.brief = False
+            nodeid = node.nodeid
+            self.notices.append(lambda session: session.notify_inval_attr(nodeid))
         node.settle()
         self.nodes.drop_if_unused(node)
 
@@ -412,14 +436,31 @@ class Files(MountBase):
 
     def _pend(self, node: Node) -> Pending:
         if node.pending is None:
-            if len(self._unsent) >= MAX_UNSENT:
-                self.push(next(iter(self._unsent)))
+            self._keep(node)
             node.pending = Pending()
-            self._unsent[node] = self.mono()
         return node.pending
+
+    def _keep(self, node: Node) -> None:
+        """Something about this file is kept back from now on, for a bounded time."""
+        if node in self._unsent:
+            return
+        if len(self._unsent) >= MAX_UNSENT:
+            self.push(next(iter(self._unsent)))
+        self._unsent[node] = self.mono()
+
+    def _brief_entry(self, node: Node) -> bytes:
+        """The answer to CREATE for a file that is not in the tree yet.
+
+        The kernel may keep the attributes while it opens the file, or it would ask for them at once. After a
+        write it asks by itself; for files without one ``_created`` tells it to forget them.
+        """
+        node.lookups += 1
+        attr, _ = self.attributes(node)
+        return entry_out(node.nodeid, attr, DAY, 0, attr_valid_nsec=BRIEF)
 
     def _touched(self, node: Node) -> None:
         assert node.pending is not None
+        node.brief = False
         node.pending.time = int(self.now()) & 0xFFFFFFFF
         node.attr = None
 

@@ -30,12 +30,14 @@ class Node:
     __slots__ = (
         "attr",
         "awaited",
+        "brief",
         "cached",
         "creating",
         "done",
         "entry",
         "error",
         "ghost",
+        "held",
         "inflight",
         "listed",
         "listing",
@@ -74,6 +76,10 @@ class Node:
         """Names in this directory that the kernel was told do not exist."""
         # A file whose CREATE is under way: where it will be.
         self.creating = False
+        self.held = False
+        """That CREATE was not sent yet: it goes out together with the content."""
+        self.brief = False
+        """The kernel was given provisional attributes for a moment, and nothing was written since."""
         self.parent: Node | None = None
         self.name = b""
         """Its name there; of a removed file: the path that it had."""
@@ -171,7 +177,7 @@ class NodeTable:
         return node
 
     def provisional(self, parent: Node, name: bytes) -> Node:
-        """A node for a file whose CREATE was just sent."""
+        """A node for a file whose CREATE is about to be sent."""
         node = self._new(None)
         node.creating = True
         node.parent = parent

@@ -25,6 +25,10 @@ class Submitter(Protocol):
     def writable(self) -> bool:
         """Whether modes are shown as those of a node with quorum."""
 
+    @property
+    def gathers(self) -> bool:
+        """Whether messages sent together are cheaper than one after the other (they wait for the network)."""
+
     def refusal(self) -> int:
         """The errno with which every modifying call is refused now, 0 if none."""
 
@@ -43,6 +47,8 @@ class Submitter(Protocol):
 
 class LocalSubmitter:
     """A node on its own: writer 0, the local clock, acknowledged when the database has it (W15)."""
+
+    gathers = False
 
     def __init__(
         self,

@@ -51,6 +51,8 @@ class Cluster:
     def writable(self) -> bool:
         return self.quorate
 
+    gathers = True
+
     def refusal(self) -> int:
         return 0 if self.quorate else errno.EACCES
 
@@ -582,3 +584,58 @@ def test_listings_survive_changes_between_two_reads() -> None:
         kernel.cluster.remote(FsMessage(FsOp.DELETE, seen[-1]))
     assert len(seen) == len(set(seen)) == 112
     assert {b".", b"..", b".version", b"local", b"f0", b"f99"} <= set(seen)
+
+
+def test_a_new_file_is_sent_when_it_is_closed() -> None:
+    kernel = Kernel()
+    _, answer, fh = kernel.create(b"new")
+    assert isinstance(answer, bytes)
+    kernel.write(fh, 0, b"text")
+    assert kernel.cluster.sent == []
+    kernel.ask("flush", 0, r.FlushIn(fh, 0))
+    assert [message.op for message, _ in kernel.cluster.sent] == [FsOp.CREATE, FsOp.WRITE]
+
+
+def test_a_new_file_without_content_is_sent_too_and_its_first_attributes_are_forgotten() -> None:
+    kernel = Kernel()
+    _, answer, fh = kernel.create(b"new")
+    assert isinstance(answer, bytes)
+    nodeid = ENTRY_HEAD.unpack_from(answer)[0]
+    kernel.ask("flush", 0, r.FlushIn(fh, 0))
+    assert [message.op for message, _ in kernel.cluster.sent] == [FsOp.CREATE]
+    kernel.cluster.deliver()
+    assert ("attr", nodeid) in kernel.notices()
+
+
+def test_who_looks_at_the_directory_has_new_files_sent() -> None:
+    kernel = Kernel()
+    kernel.create(b"one")
+    kernel.create(b"two")
+    unique = kernel.ask("readdir", 1, r.ReadIn(0, 0, 4096, 0, 0, 0))
+    assert [message.path for message, _ in kernel.cluster.sent] == [b"one", b"two"]
+    assert unique not in kernel.session.replies
+    kernel.cluster.deliver()
+    answer = kernel.session.replies[unique]
+    assert isinstance(answer, bytes)
+    assert b"one" in answer
+    assert b"two" in answer
+
+
+def test_a_new_file_that_stays_open_is_sent_after_a_while() -> None:
+    kernel = Kernel()
+    kernel.create(b"new")
+    kernel.clock = 2.0
+    kernel.mount.push_old()
+    assert [message.op for message, _ in kernel.cluster.sent] == [FsOp.CREATE]
+
+
+def test_a_new_file_whose_directory_went_tells_close() -> None:
+    kernel = Kernel(b"dir/")
+    nodeid = kernel.look_up(b"dir")
+    unique = kernel.ask("create", nodeid, r.CreateIn(os.O_WRONLY | os.O_CREAT, 0o600, 0, 0, b"new"))
+    answer = kernel.session.replies[unique]
+    assert isinstance(answer, bytes)
+    fh = OPEN_OUT.unpack_from(answer, len(answer) - OPEN_OUT.size)[0]
+    kernel.write(fh, 0, b"text")
+    kernel.cluster.remote(FsMessage(FsOp.DELETE, b"dir"))
+    assert kernel.call("flush", 0, r.FlushIn(fh, 0)) == errno.ENOENT
