@@ -5,10 +5,11 @@ Reading only, and whether a key needs rotation; generating and storing new keys 
 
 from __future__ import annotations
 
+import os
 import time
 from collections.abc import Callable
 from pathlib import Path
-from typing import Generic, NamedTuple, TypeVar
+from typing import Generic, TypeVar
 
 from cryptography.hazmat.primitives.asymmetric.rsa import RSAPrivateKey, RSAPublicKey
 from cryptography.hazmat.primitives.serialization import load_pem_private_key, load_pem_public_key
@@ -27,30 +28,29 @@ class KeyFileError(Exception):
     """A key file is missing or unusable; the text says which and what makes it."""
 
 
-class _Stamp(NamedTuple):
-    mtime_ns: int
-    size: int
-    inode: int
-
-
 class CachedFile(Generic[T]):
-    """A file's parsed content, parsed again when time, size or inode changed."""
+    """A file's parsed content, parsed again when the content changed.
+
+    Neither time nor size nor inode tell that: the cluster file system counts time in seconds and numbers
+    inodes from one, so a node that joins may find the cluster's file with the very marks of its own.
+    """
 
     def __init__(self, path: Path, parse: Callable[[bytes], T]) -> None:
         self.path = path
         self._parse = parse
-        self._stamp: _Stamp | None = None
+        self._content: bytes | None = None
         self._value: T | None = None
 
     def get(self) -> tuple[T, float]:
         """The content and the file's mtime. Raises OSError, and what the parser raises."""
-        status = self.path.stat()
-        stamp = _Stamp(status.st_mtime_ns, status.st_size, status.st_ino)
-        if stamp != self._stamp or self._value is None:
-            if status.st_size > MAX_FILE:
-                raise KeyFileError(f"'{self.path}' is larger than {MAX_FILE} bytes: not read")
-            self._value = self._parse(self.path.read_bytes())
-            self._stamp = stamp
+        with self.path.open("rb") as file:
+            status = os.fstat(file.fileno())
+            content = file.read(MAX_FILE + 1)
+        if len(content) > MAX_FILE:
+            raise KeyFileError(f"'{self.path}' is larger than {MAX_FILE} bytes: not read")
+        if self._value is None or content != self._content:
+            self._value = self._parse(content)
+            self._content = content
         return self._value, status.st_mtime
 
 

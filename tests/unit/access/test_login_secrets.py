@@ -160,6 +160,23 @@ def test_both_private_key_formats_and_reload(settings: Settings) -> None:
         directory.user_of_ticket(before)
 
 
+def test_a_key_with_the_marks_of_the_one_before_is_noticed(settings: Settings) -> None:
+    """A node that joins finds the cluster's key, made in the same second, under the same inode number."""
+    public = settings.mountpoint / "authkey.pub"
+    directory = _directory(settings)
+    directory.user_of_ticket(directory.keys.login_ticket("bob@pve"))
+    before = public.stat()
+    _new_keys(settings.mountpoint, PrivateFormat.TraditionalOpenSSL)
+    after = public.stat()
+    assert (after.st_mtime_ns, after.st_size, after.st_ino) == (
+        before.st_mtime_ns,
+        before.st_size,
+        before.st_ino,
+    )
+    ticket = _directory(settings).keys.login_ticket("bob@pve")
+    assert directory.user_of_ticket(ticket) == "bob@pve"
+
+
 def test_missing_keys_say_what_to_do(settings: Settings) -> None:
     (settings.mountpoint / "authkey.pub").unlink()
     with pytest.raises(KeyFileError, match="pvecm updatecerts"):
