@@ -44,6 +44,14 @@ def test_a_node_is_admitted(node: Node) -> None:
     assert not node.settings.cluster_conf.with_name("corosync.conf.new").exists()
 
 
+def test_the_same_request_once_more_gives_the_present_file_and_does_not_write(node: Node) -> None:
+    first = membership.add(node.host, NEW)
+    again = membership.add(node.host, NewNode("n3", fallback_ip="10.0.0.3", force=True))
+    assert again.conf == first.conf
+    with pytest.raises(membership.RefusedError, match=r"^can't add existing node 'n3'$"):
+        membership.add(node.host, NEW)
+
+
 def test_every_fault_of_the_request_is_handed_back(node: Node) -> None:
     with pytest.raises(membership.RefusedError) as refused:
         membership.add(node.host, NewNode("n3", fallback_ip="10.0.0.1", nodeid=2))
