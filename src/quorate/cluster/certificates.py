@@ -15,6 +15,7 @@ from cryptography.hazmat.primitives import hashes, serialization
 from cryptography.hazmat.primitives.asymmetric import rsa
 from cryptography.x509.oid import ExtendedKeyUsageOID, NameOID
 
+from quorate.cfs import file_lock_id
 from quorate.cluster.host import ClusterError, Host
 
 CA_CERTIFICATE: Final = "pve-root-ca.pem"
@@ -24,6 +25,8 @@ WWW_KEY: Final = "pve-www.key"
 AUTH_KEY: Final = "priv/authkey.key"
 AUTH_PUBLIC_KEY: Final = "authkey.pub"
 AUTH_LOCK: Final = "authkey"
+SERIAL_LOCK: Final = file_lock_id(CA_SERIAL)
+"""Nodes that join together would sign with the same number, and browsers refuse the second of them."""
 
 CA_DAYS: Final = 3650
 NODE_DAYS: Final = 730
@@ -89,7 +92,8 @@ def ensure_node_certificate(host: Host, node: str, ip: str, *, force: bool = Fal
     cfs = host.cfs
     if cfs.exists(node_certificate(node)) and not force:
         return False
-    serial = _next_serial(host)
+    with cfs.lock(SERIAL_LOCK):
+        serial = _next_serial(host)
     certificate = new_node_certificate(
         ca_pem=cfs.read(CA_CERTIFICATE),
         ca_key_pem=cfs.read(CA_KEY),

@@ -16,12 +16,15 @@ from contextlib import suppress
 from pathlib import Path
 from typing import Final
 
-from quorate.cfs import CfsError
+from quorate.cfs import CfsError, file_lock_id
 from quorate.cluster.commands import CommandError
 from quorate.cluster.host import ClusterError, Host
 
 AUTHORIZED_KEYS: Final = "priv/authorized_keys"
 KNOWN_HOSTS: Final = "priv/known_hosts"
+AUTHORIZED_KEYS_LOCK: Final = file_lock_id(AUTHORIZED_KEYS)
+KNOWN_HOSTS_LOCK: Final = file_lock_id(KNOWN_HOSTS)
+"""Every node adds to these two: without a lock the keys of nodes that join together get lost."""
 KEY_BITS: Final = 4096
 KEYGEN_SECONDS: Final = 120.0
 CLIENT_CONFIG: Final = (
@@ -103,9 +106,11 @@ def merge_shared_keys(host: Host) -> None:
     """Add root's key and what authorized_keys.org holds to the shared list."""
     directory = host.settings.root_ssh_dir
     original = directory / "authorized_keys.org"
-    parts = [_read(host.cfs.root / AUTHORIZED_KEYS), _read(original), _read(directory / "id_rsa.pub")]
-    merged = merge_authorized_keys(part.decode(errors="surrogateescape") for part in parts)
-    host.cfs.write(AUTHORIZED_KEYS, merged.encode(errors="surrogateescape"), mode=0o600)
+    with host.cfs.lock(AUTHORIZED_KEYS_LOCK) as held:
+        parts = [_read(host.cfs.root / AUTHORIZED_KEYS), _read(original), _read(directory / "id_rsa.pub")]
+        merged = merge_authorized_keys(part.decode(errors="surrogateescape") for part in parts)
+        held.remaining()
+        host.cfs.write(AUTHORIZED_KEYS, merged.encode(errors="surrogateescape"), mode=0o600)
     if (directory / "authorized_keys").is_symlink():
         original.unlink(missing_ok=True)
 
@@ -119,10 +124,13 @@ def merge_host_keys(host: Host, *, create_link: bool) -> None:
     """Bring the own host key into the shared known-hosts file; with ``create_link`` make the local one it."""
     local = host.settings.ssh_dir / "ssh_known_hosts"
     local_text = "" if local.is_symlink() else _read(local).decode(errors="surrogateescape")
-    shared_text = _read(host.cfs.root / KNOWN_HOSTS).decode(errors="surrogateescape")
-    merged = merge_known_hosts(shared_text, local_text, host.node, host.local_ip(), own_host_key(host))
-    if merged != shared_text or not host.cfs.exists(KNOWN_HOSTS):
-        host.cfs.write(KNOWN_HOSTS, merged.encode(errors="surrogateescape"), mode=0o600)
+    ip, key = host.local_ip(), own_host_key(host)
+    with host.cfs.lock(KNOWN_HOSTS_LOCK) as held:
+        shared_text = _read(host.cfs.root / KNOWN_HOSTS).decode(errors="surrogateescape")
+        merged = merge_known_hosts(shared_text, local_text, host.node, ip, key)
+        if merged != shared_text or not host.cfs.exists(KNOWN_HOSTS):
+            held.remaining()
+            host.cfs.write(KNOWN_HOSTS, merged.encode(errors="surrogateescape"), mode=0o600)
     if create_link:
         target = host.settings.mountpoint / KNOWN_HOSTS
         if local.is_symlink() and local.readlink() == target:

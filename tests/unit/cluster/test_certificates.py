@@ -4,15 +4,17 @@ from __future__ import annotations
 
 import datetime
 import subprocess
+from collections.abc import Callable
 from pathlib import Path
 
 import pytest
 from cryptography import x509
 from cryptography.x509.oid import ExtensionOID
 
+from quorate.cfs import LockError
 from quorate.cluster import certificates as certs
-from quorate.cluster import nodefiles
-from quorate.cluster.host import ClusterError
+from quorate.cluster import nodefiles, ssh
+from quorate.cluster.host import ClusterError, Host
 from tests.unit.cluster.joinstand import NOW, Node
 
 START = datetime.datetime.fromtimestamp(NOW, datetime.UTC) - datetime.timedelta(days=1)
@@ -154,3 +156,27 @@ def test_the_public_ticket_key_fits(node: Node, key: bytes) -> None:
     assert node.host.cfs.read(certs.AUTH_PUBLIC_KEY) == certs.public_key(key)
     assert node.host.cfs.read(certs.AUTH_KEY).startswith(b"-----BEGIN RSA PRIVATE KEY-----")
     assert not list((node.settings.mountpoint / "priv/lock").iterdir())
+
+
+@pytest.mark.parametrize(
+    ("lock", "change"),
+    [
+        (certs.SERIAL_LOCK, lambda host: nodefiles.generate_node_files(host, force_certificate=True)),
+        (ssh.AUTHORIZED_KEYS_LOCK, ssh.merge_shared_keys),
+        (ssh.KNOWN_HOSTS_LOCK, lambda host: ssh.merge_host_keys(host, create_link=False)),
+    ],
+)
+def test_nodes_that_join_together_do_not_overwrite_each_other(
+    node: Node, lock: str, change: Callable[[Host], object]
+) -> None:
+    """What all nodes read, add to and write back is changed under a lock of the cluster."""
+    nodefiles.generate_node_files(node.host)
+    before = node.host.cfs.read(certs.CA_SERIAL)
+    held = node.settings.mountpoint / "priv/lock" / lock
+    held.mkdir(parents=True, exist_ok=True)
+    with pytest.raises(LockError, match="got lock request timeout"):
+        change(node.host)
+    assert node.host.cfs.read(certs.CA_SERIAL) == before
+    held.rmdir()
+    change(node.host)
+    assert not held.exists()
