@@ -150,7 +150,7 @@ class Mount(Invalidation):
         node = self.child(parent, body.oldname)
         if isinstance(node, Node):
             if node.awaited:  # it will not be empty: then the target must not be touched (W9)
-                next(iter(node.awaited.values())).when_done(self.again(self.rename, request, body))
+                self._when_made(node, self.again(self.rename, request, body))
                 return None
             self.push(node)
 
@@ -227,7 +227,7 @@ class Mount(Invalidation):
             return errno.ENOTDIR
         if node.awaited:  # the kernel may keep the listing: it must not lack what is being created
             handler = self.readdirplus if plus else self.readdir
-            next(iter(node.awaited.values())).when_done(self.again(handler, request, body))
+            self._when_made(node, self.again(handler, request, body))
             return None
         node.listed = True
         records: list[bytes] = []
@@ -292,8 +292,16 @@ class Mount(Invalidation):
         node = parent.awaited.get(name) if parent.awaited else None
         if node is None:
             return False
+        self.push(node)
         node.when_done(self.again(handler, request, body))
         return True
+
+    def _when_made(self, directory: Node, then: Callable[[], None]) -> None:
+        """Call when a file that is being created in the directory came back; ``then`` looks for more."""
+        awaited = list((directory.awaited or {}).values())
+        for node in awaited:
+            self.announce(node)
+        awaited[0].when_done(then)
 
     def _remove(self, handler: Handler, request: r.Request, body: r.UnlinkIn) -> Reply:
         parent = self._directory(request.nodeid, body.name)
@@ -367,6 +375,7 @@ class Mount(Invalidation):
         if node is self.nodes.root:
             return errno.EACCES
         if node.creating:
+            self.push(node)
             node.when_done(self.again(self.setattr, request, body))
             return None
         if not body.valid & Fattr.MTIME or node.ghost is not None:
