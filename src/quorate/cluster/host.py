@@ -5,6 +5,7 @@ Settings, name, output, commands, name lookup and clock: tests replace each of t
 
 from __future__ import annotations
 
+import errno
 import ipaddress
 import os
 import socket
@@ -47,7 +48,10 @@ class AddressError(ClusterError):
 
 def system_lookup(name: str) -> list[str]:
     """Addresses of a host name in the resolver's order; raises OSError."""
-    found = socket.getaddrinfo(name, None, type=socket.SOCK_STREAM)
+    try:
+        found = socket.getaddrinfo(name, None, type=socket.SOCK_STREAM)
+    except ValueError as e:  # an empty or overlong label, a NUL
+        raise OSError(errno.EINVAL, f"'{name}' is not a host name") from e
     return list(dict.fromkeys(str(entry[4][0]).partition("%")[0] for entry in found))
 
 

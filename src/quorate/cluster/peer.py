@@ -90,11 +90,11 @@ class Peer:
     def login(self, user: str, password: str) -> None:
         """Get a ticket; raises PeerError with the peer's status line."""
         form = {"username": user, "password": password}
-        data = self.call("POST", "/access/ticket", form)
+        data = self._new_ticket(form)
         ticket = str(data["ticket"])
         if ticket.startswith("PVE:!tfa!"):
             answer = self._answer_challenge(ticket)
-            data = self.call("POST", "/access/ticket", {**form, "password": answer, "tfa-challenge": ticket})
+            data = self._new_ticket({**form, "password": answer, "tfa-challenge": ticket})
             ticket = str(data["ticket"])
         self._headers = {
             "Cookie": f"PVEAuthCookie={quote(ticket, safe='')}",
@@ -125,6 +125,12 @@ class Peer:
             connection.close()
         return _unpack(response.status, response.reason, raw)
 
+    def _new_ticket(self, form: Mapping[str, object]) -> dict[str, Any]:
+        data = self.call("POST", "/access/ticket", form)
+        if not isinstance(data, dict) or "ticket" not in data:
+            raise PeerError(200, f"'{self.host}' accepted the login, but gave no ticket")
+        return data
+
     def _connect(self) -> ssl.SSLSocket:
         if self._pin is None:
             trusted = self._connect_trusted()
@@ -151,6 +157,8 @@ class Peer:
     def _wrap(self, context: ssl.SSLContext) -> ssl.SSLSocket:
         try:
             raw = socket.create_connection((self.host, self.port), timeout=self._timeout)
+        except ValueError as e:  # an empty or overlong label, a NUL
+            raise self._unreachable(OSError(f"'{self.host}' is not a host name")) from e
         except OSError as e:
             raise self._unreachable(e) from e
         try:
