@@ -12,9 +12,13 @@ QUICK = (
     ("lint", ("ruff", "check", "--quiet", ".")),
     ("format", ("ruff", "format", "--check", "--quiet", ".")),
     ("types", ("mypy",)),
-    ("unit and simulation", ("pytest", "-q", "-n", "2", "tests/unit", "tests/simulation")),
+    (
+        "unit, fuzz corpus, simulation",
+        ("pytest", "-q", "-n", "2", "-m", "not long", "tests/unit", "tests/fuzz", "tests/simulation"),
+    ),
 )
 SLOW = (
+    ("simulation at length", ("pytest", "-q", "-n", "2", "-m", "long", "tests/unit", "tests/simulation")),
     ("on this machine", ("pytest", "-q", "tests/real")),
     ("on several nodes", ("pytest", "-v", "tests/lab")),
 )

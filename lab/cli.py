@@ -58,6 +58,12 @@ def _parser() -> argparse.ArgumentParser:
     add_arguments(command)
     command.set_defaults(handler=_bench)
 
+    command = commands.add_parser("fuzz", help="feed parsers and state machines with made-up bytes")
+    command.add_argument("target", nargs="?", help="one of tests/fuzz/corpus (all)")
+    command.add_argument("--seconds", type=int, default=600, metavar="N", help="for each target (600)")
+    command.add_argument("--keep", action="store_true", help="put new inputs worth keeping into the corpus")
+    command.set_defaults(handler=_fuzz)
+
     command = commands.add_parser("shell", help="enter a node, or run a command in it")
     _with_lab(command)
     command.add_argument("node", help="n1, n2, ...")
@@ -181,6 +187,14 @@ def _bench(arguments: argparse.Namespace) -> int:
 
     ensure_setup()
     return run(arguments)
+
+
+def _fuzz(arguments: argparse.Namespace) -> int:
+    from lab.fuzz import fuzz
+    from lab.setup import ensure_setup
+
+    ensure_setup(base=False)
+    return fuzz(arguments.target, seconds=arguments.seconds, keep=arguments.keep)
 
 
 def _lab_up(arguments: argparse.Namespace) -> int:
