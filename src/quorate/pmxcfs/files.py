@@ -7,6 +7,7 @@ of this node see file and content at once; other nodes when it was flushed, at t
 from __future__ import annotations
 
 import errno
+import logging
 import os
 from typing import Final
 
@@ -25,6 +26,8 @@ from quorate.pmxcfs.tree import MAX_TOTAL_SIZE
 from quorate.pmxcfs.virtual import VirtualEntry, write_debug
 from quorate.pmxcfs.wire import FsMessage, FsOp
 
+log = logging.getLogger(__name__)
+
 MAX_AGE: Final = 1.0
 """Seconds for which content of a file that stays open is kept back."""
 
@@ -40,13 +43,15 @@ WRITES: Final = os.O_WRONLY | os.O_RDWR
 class Handle:
     """One open file. ``text`` is what a generated file said when it was opened."""
 
-    __slots__ = ("direct", "flags", "target", "text")
+    __slots__ = ("direct", "error", "flags", "target", "text")
 
     def __init__(self, target: Target, flags: int, *, direct: bool, text: bytes = b"") -> None:
         self.target = target
         self.flags = flags
         self.direct = direct
         self.text = text
+        self.error = 0
+        """Errno of a failed message, for this handle's next fsync or close: each handle is told once."""
 
     @property
     def writes(self) -> bool:
@@ -122,6 +127,7 @@ class Files(MountBase):
             return create_out(self._brief_entry(node), handle, how)
         self.announce(node)
         if node.entry is None and not node.creating:  # refused at once
+            self._handles[handle].error = 0  # told now
             self._close_handle(handle)
             return node.error or errno.EIO
         return create_out(self.entry_reply(node), handle, how)
@@ -199,7 +205,7 @@ class Files(MountBase):
             return write_out(count)
         self.push(node)
         locks = (request.nodeid, pages_of(request.nodeid))
-        self._answer_when_done(request, node, write_out(count), locks)
+        self._answer_when_done(request, handle, node, write_out(count), locks)
         return None
 
     def flush(self, request: r.Request, body: r.FlushIn) -> Reply:
@@ -241,7 +247,11 @@ class Files(MountBase):
         self._unsent.pop(node, None)
         self.announce(node)
         path = self.path_of(node)
-        if pending is None or pending.empty or path is None:
+        if pending is None or pending.empty:
+            return
+        if path is None:
+            if node.ghost is None:  # its directory is gone: there is nowhere to put it
+                self._failed(node, errno.ENOENT)
             return
         offset, data, truncate = pending.payload(node.size())
         node.inflight.append(pending)
@@ -337,6 +347,8 @@ class Files(MountBase):
         if handle is None or isinstance(handle.target, VirtualEntry):
             return
         node = handle.target
+        if handle.error:
+            self._untold(node, handle.error)
         if (node.pending is not None or node.held) and handle.writes:
             self.push(node)
         node.opens -= 1
@@ -385,7 +397,7 @@ class Files(MountBase):
                     self._pend(node).truncate(0)
                     self.push(node)
         else:
-            node.error = node.error or (-result if result not in (0, -errno.EEXIST) else errno.EBUSY)
+            self._failed(node, -result if result not in (0, -errno.EEXIST) else errno.EBUSY)
             node.pending = None
             if parent is not None:
                 parent_id = parent.nodeid
@@ -405,7 +417,7 @@ class Files(MountBase):
         if result >= 0 and node.entry is not None:
             self.acknowledge(ChangeOp.WRITE, node.entry.inode)
         elif result < 0 and node.ghost is None:
-            node.error = node.error or -result
+            self._failed(node, -result)
             self._forget_pages(node)
         node.settle()
         self.nodes.drop_if_unused(node)
@@ -417,15 +429,18 @@ class Files(MountBase):
             return b""
         node = handle.target
         self.push(node)
-        self._answer_when_done(request, node, b"", locks)
+        self._answer_when_done(request, handle, node, b"", locks)
         return None
 
     def _answer_when_done(
-        self, request: r.Request, node: Node, reply: bytes, locks: tuple[int, ...] = ()
+        self, request: r.Request, handle: Handle, node: Node, reply: bytes, locks: tuple[int, ...] = ()
     ) -> None:
         def finished() -> None:
-            error, node.error = node.error, 0
-            if error:
+            if handle.error:
+                error = handle.error
+                assert self.session is not None
+                if self.session.waits(request.unique):  # else a signal ended the call, and it may be repeated
+                    handle.error = node.error = 0
                 self.answer(request, error)
                 return
             self.submitter.when_safe(
@@ -434,7 +449,28 @@ class Files(MountBase):
 
         node.when_done(finished)
 
+    def _failed(self, node: Node, code: int) -> None:
+        """Content or the file itself could not be stored: everybody who writes to it is told."""
+        node.error = node.error or code
+        told = False
+        for handle in self._handles.values():
+            if handle.target is node and handle.writes:
+                handle.error = handle.error or code
+                told = True
+        if not told and not node.waiters:
+            self._untold(node, code)
+
+    def _untold(self, node: Node, code: int) -> None:
+        path = os.fsdecode(self.path_of(node) or node.name)
+        log.warning(
+            "what was written to '%s' is not stored (%s), and the program that wrote it is gone",
+            path,
+            os.strerror(code),
+        )
+
     def _pend(self, node: Node) -> Pending:
+        if node.done >= node.sent:
+            node.error = 0  # of an earlier message: whoever wrote then was told
         if node.pending is None:
             self._keep(node)
             node.pending = Pending()

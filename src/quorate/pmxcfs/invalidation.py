@@ -7,6 +7,7 @@ the kernel). Nothing is sent for what it cannot know. Notices leave behind the a
 from __future__ import annotations
 
 from collections.abc import Iterable
+from errno import EIO
 
 from quorate.pmxcfs.entry import Change, ChangeOp, Entry
 from quorate.pmxcfs.files import Files
@@ -60,6 +61,8 @@ class Invalidation(Files):
             successor = new.by_inode.get(entry.inode)
             parent = self.nodes.by_inode.get(entry.parent)
             if successor is None or successor.type != entry.type:
+                if node.dirty:  # not removed by anybody: this node's version of history lost
+                    self._failed(node, EIO)
                 self.nodes.detach(entry, _path_in(old, entry))
                 self._notice_name(parent, entry.name, node)
                 self._notice_data(node)
