@@ -23,6 +23,8 @@ SHOW_CONF: Final = ("cat", "/etc/pve/corosync.conf")
 
 def join_by_ssh(host: Host, request: JoinRequest) -> None:
     """As join(), over ssh; what has to be taken back in the cluster on failure is done with delnode."""
+    if request.hostname.startswith("-"):
+        raise ClusterError(f"'{request.hostname}' is not a host name")
     links = resolve_own_links(host, request.links)
     assert_joinable(host, links, force=request.force)
     ssh.setup_sshd(host)
@@ -83,22 +85,26 @@ def _add_node(
         command += ["--apiversion", "1"]
     argv = _ssh(request.hostname, *command)
     listed = host.run(_ssh(request.hostname, *SHOW_CONF), check=False, timeout=SSH_SECONDS)
-    known_before = f" name: {host.node}\n" in listed.stdout
-    try:
-        host.run(argv, timeout=SSH_SECONDS)
-    except CommandError as e:
-        host.out.error(e.stderr.rstrip())
-        raise ClusterError(f"unable to add node: command failed ({shlex.join(argv)})") from e
-    if not known_before:
+    if listed.status == 0 and f" name: {host.node}\n" not in listed.stdout:
+        # Also after an answer that never came: the entry may have been made all the same.
         undo.add(
             f"take back the entry of '{host.node}' in the cluster",
             lambda: _delete_node(host, request.hostname),
             by_hand=delnode_by_hand(host.node),
         )
+    try:
+        host.run(argv, timeout=SSH_SECONDS)
+    except CommandError as e:
+        host.out.error(e.stderr.rstrip())
+        raise ClusterError(f"unable to add node: command failed ({shlex.join(argv)})") from e
 
 
 def _delete_node(host: Host, hostname: str) -> None:
-    host.run(_ssh(hostname, "pvecm", "delnode", host.node), timeout=SSH_SECONDS)
+    try:
+        host.run(_ssh(hostname, "pvecm", "delnode", host.node), timeout=SSH_SECONDS)
+    except CommandError as e:
+        if "is not a known host of the cluster" not in e.stderr:
+            raise
 
 
 def _present_conf(host: Host, hostname: str) -> bytes:
