@@ -141,8 +141,9 @@ def _request_addition(
     try:
         data = peer.call("POST", f"/cluster/config/nodes/{host.node}", form)
     except PeerError as e:
-        if e.status or not e.sent:
-            undo.commit()  # refused, or never asked: nothing was entered
+        # An error may also come after the entry was made: the member ran out of time, say.
+        if not e.sent or (e.status and _is_known(peer, host.node) is False):
+            undo.commit()  # never asked, or refused: nothing was entered
         host.out.error(f"An error occurred on the cluster node: {e.reason}")
         for key, text in sorted(e.errors.items()):
             host.out.error(f"{'*' if key.startswith('warning') else '!'} {text}")

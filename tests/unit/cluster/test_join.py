@@ -283,6 +283,24 @@ def test_a_request_that_never_left_has_nothing_to_be_taken_back(
     ]
 
 
+def test_an_error_after_the_entry_was_made_takes_it_back(
+    node: Node, cluster: Cluster, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """The member was killed at its time limit, or could not read back what it had written."""
+    cluster.set("POST", "/cluster/config/nodes/n2", status=500, reason="got timeout: no result within 120 s")
+    call = Peer.call
+
+    def entered(self: Peer, method: str, path: str, params: Mapping[str, object] | None = None) -> object:
+        if (method, path) == ("POST", "/cluster/config/nodes/n2"):
+            cluster.set("GET", "/cluster/config/nodes", [{"name": "n1"}, {"name": "n2"}])
+        return call(self, method, path, params)
+
+    monkeypatch.setattr(Peer, "call", entered)
+    with pytest.raises(ClusterError, match=r"^Cluster join aborted!$"):
+        run(node, cluster)
+    assert TAKEN_BACK in cluster.requests()
+
+
 def test_texts_of_the_cluster_are_shown(node: Node, cluster: Cluster) -> None:
     refuse_addition(node, cluster)
     with pytest.raises(ClusterError):
