@@ -87,6 +87,8 @@ class Node:
         self._store.set_durable(not self.cluster)
         self.log.info("%s mode, node %s", "cluster" if self.cluster else "local", self.identity.nodename)
         self._wire()
+        if self.cluster:
+            self._propagator.bring_now(self._cluster_config())
         # What lives from here on does for good: keep the collector from walking it again and again.
         gc.collect()
         gc.freeze()
@@ -117,7 +119,6 @@ class Node:
         self.watchdog.start()
         if self.services is not None:
             self.services.start()
-            self.propagate(notify=True)
         self.loop.run()
 
     # End
@@ -134,8 +135,8 @@ class Node:
                 self._session.unmount()
             except FuseError as error:
                 self.log.warning("%s", error)
-        if self.services is not None:
-            self.services.stop()
+        if self.services is not None and not self.services.stop():
+            self.log.warning("corosync does not answer; ending without leaving its groups")
         self._rrd.stop()
         if self._session is not None:
             self._session.close()
@@ -161,9 +162,11 @@ class Node:
 
     def propagate(self, *, notify: bool) -> None:
         """Bring corosync.conf from the tree to the host (core 8.3)."""
+        self._propagator.submit(self._cluster_config(), notify=notify)
+
+    def _cluster_config(self) -> bytes | None:
         entry = self.tree.lookup(CLUSTER_CONFIG)
-        text = entry.content() if entry is not None and entry.children is None else None
-        self._propagator.submit(text, notify=notify)
+        return entry.content() if entry is not None and entry.children is None else None
 
     def _import_configuration(self, now: float) -> None:
         """A new database on a host that has a cluster's configuration: it is to join (core 1.3 step 8)."""

@@ -40,18 +40,28 @@ class Propagator:
         self._corosync_runs = corosync_runs
         self._condition = threading.Condition()
         self._next: tuple[bytes | None, bool] | None = None
+        self._reload_due = False
         self._stopping = False
         self._thread: threading.Thread | None = None
 
     def submit(self, text: bytes | None, *, notify: bool) -> None:
         """``text`` is the tree's corosync.conf now; ``notify``: this node makes Corosync reload."""
         with self._condition:
-            if self._thread is None:
-                self._thread = threading.Thread(target=self._run, name="corosync-conf", daemon=True)
-                self._thread.start()
+            self._start()
             notify = notify or (self._next is not None and self._next[1])
             self._next = (text, notify)
             self._condition.notify()
+
+    def bring_now(self, text: bytes | None) -> None:
+        """At the start, before ``submit``: write the file here and now; a reload is left to the thread.
+
+        Corosync is started when this daemon serves, and must find the cluster's text (core 1.3 step 9).
+        """
+        if self._bring(text, True):
+            with self._condition:
+                self._reload_due = True
+                self._start()
+                self._condition.notify()
 
     def stop(self) -> None:
         """End after what is being done; does not wait."""
@@ -59,14 +69,20 @@ class Propagator:
             self._stopping = True
             self._condition.notify()
 
+    def _start(self) -> None:
+        if self._thread is None:
+            self._thread = threading.Thread(target=self._run, name="corosync-conf", daemon=True)
+            self._thread.start()
+
     def _run(self) -> None:
         while True:
             with self._condition:
-                self._condition.wait_for(lambda: self._next is not None or self._stopping)
+                self._condition.wait_for(lambda: self._next is not None or self._reload_due or self._stopping)
                 work, self._next = self._next, None
-            if work is None:
+                reload, self._reload_due = self._reload_due, False
+            if work is None and not reload:
                 return
-            if self._bring(*work):
+            if (work is not None and self._bring(*work)) or reload:
                 with self._condition:
                     if self._condition.wait_for(lambda: self._stopping, self._delay):
                         return

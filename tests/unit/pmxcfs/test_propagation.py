@@ -115,6 +115,20 @@ def test_reload_on_the_node_that_changed_it_only(tmp_path: Path, lines: Lines, l
     assert lines.lines[2].startswith("WARNING the cluster's corosync.conf has version 1")
 
 
+def test_at_the_start_the_file_is_written_before_corosync_may_start(
+    tmp_path: Path, lines: Lines, log: logging.Logger
+) -> None:
+    path = tmp_path / "corosync.conf"
+    propagator = Propagator(path, log, command=("false",), delay=0.01)
+    propagator.bring_now(conf(2))
+    assert path.read_bytes() == conf(2)
+    propagator.bring_now(conf(3))
+    assert path.read_bytes() == conf(3)
+    # There was an older one: a Corosync that runs already reads it anew, but nobody waits for that.
+    assert lines.wait_for(lambda lines: any("'false' failed" in line for line in lines))
+    propagator.stop()
+
+
 def test_a_failing_reload_is_logged(tmp_path: Path, lines: Lines, log: logging.Logger) -> None:
     path = tmp_path / "corosync.conf"
     for runs, level in ((True, "WARNING"), (False, "INFO")):
