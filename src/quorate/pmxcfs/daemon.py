@@ -64,7 +64,11 @@ def _detach(settings: Settings, identity: Identity, *, local: bool) -> int:
     answer = os.read(reader, 1)
     os.close(reader)
     if answer == READY:
-        write_pidfile(settings.pidfile, pid)
+        try:
+            write_pidfile(settings.pidfile, pid)
+        except StartupError:
+            os.kill(pid, signal.SIGTERM)  # nobody could stop it by its pid file
+            raise
         return 0
     os.waitpid(pid, 0)  # it ended, or is about to: its end of the pipe is closed
     return EXIT_FAILURE
@@ -86,8 +90,16 @@ def _serve(settings: Settings, identity: Identity, *, local: bool, ready: int | 
     if ready is not None:
         _let_go(ready)
     node.log.info("serving %s", settings.mountpoint)
-    node.run()
-    set_restart_flag(settings, identity.gid)
+    try:
+        node.run()
+    except Exception:
+        # Detached, there is no other place where anybody would see it.
+        node.log.critical("internal error; ending without a regular stop", exc_info=True)
+        raise
+    try:
+        set_restart_flag(settings, identity.gid)
+    except OSError as error:
+        node.log.warning("cannot write %s: %s", settings.restart_flag, error.strerror)
     node.close()
     settings.pidfile.unlink(missing_ok=True)
     node.log.info("ended")

@@ -8,6 +8,7 @@ from __future__ import annotations
 
 import logging
 import select
+import threading
 from collections.abc import Callable
 from typing import Final
 
@@ -29,6 +30,9 @@ TICK: Final = 0.25
 """Seconds between two looks of the machines at their deadlines."""
 
 MAX_EVENTS: Final = 64
+
+STOP_SECONDS: Final = 2.0
+"""For leaving Corosync at the end. It answers within milliseconds; systemd allows 10 s for everything."""
 
 _ABSENT: Final = (CsError, MissingLibraryError, NoQuorumProviderError)
 
@@ -212,9 +216,19 @@ class Services:
         self._loop.call_every(CHECK_PERIOD, self._check)
         self._loop.call_every(TICK, self._tick)
 
-    def stop(self) -> None:
-        """Leave everything. Bounded: no answer of Corosync is awaited."""
+    def stop(self, limit: float = STOP_SECONDS) -> bool:
+        """Leave everything; False when Corosync did not answer in time.
+
+        Its libraries wait for the answer to a leave for ever. So that is done in a thread, while nothing else
+        uses the connections; Corosync notices the end of the process by itself.
+        """
         self._stopped = True
+        thread = threading.Thread(target=self._leave, name="leave", daemon=True)
+        thread.start()
+        thread.join(limit)
+        return not thread.is_alive()
+
+    def _leave(self) -> None:
         for group in self.groups:
             group.stop()
         self.configuration.stop()
