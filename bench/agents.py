@@ -16,6 +16,9 @@ PROJECT_PYTHON = "/opt/quorate/.venv/bin/python"
 ANSWER_SECONDS = 300.0
 """For one request: the longest fills a tree with 10,000 files."""
 
+_CHATTER = ("sleep. counter=0\n",)
+"""libcpg prints this itself when it waits between the fragments of a long message."""
+
 
 class Agent:
     """One program in one node, for as long as its ``with`` block lasts."""
@@ -29,9 +32,15 @@ class Agent:
         """Raises LabError with what the program said when it failed."""
         self._process.stdin.write(json.dumps(request) + "\n")
         self._process.stdin.flush()
-        if not select.select([self._process.stdout], [], [], ANSWER_SECONDS)[0]:
-            raise LabError(f"{self._program} on {self.node.name} gave no answer in {ANSWER_SECONDS:.0f} s")
-        line = self._process.stdout.readline()
+        line = ""
+        while not line or line in _CHATTER:
+            if not select.select([self._process.stdout], [], [], ANSWER_SECONDS)[0]:
+                raise LabError(
+                    f"{self._program} on {self.node.name} gave no answer in {ANSWER_SECONDS:.0f} s"
+                )
+            line = self._process.stdout.readline()
+            if not line:
+                break
         try:
             answer = json.loads(line)
         except ValueError:

@@ -18,7 +18,8 @@ R_COUNT = 40
 VISIBLE_COUNT = 20
 REPLACES = 1000
 FILES = 10_000
-MEBIBYTES = 100
+LARGE = 200
+"""Files of 512 KiB: 100 MiB, each in one message that libcpg does not cut."""
 JOIN_SECONDS = 180.0
 TREE = "/etc/pve/bench"
 Report = Callable[[str], None]
@@ -140,9 +141,9 @@ def joining(figures: Figures, echo: Agent, client: Agent, node: Node, count: int
     """``node`` was away while 100 MiB were written. From serving until it has them all."""
     for number in range(count):
         node.systemctl("stop", "pve-cluster")
-        client.ask(operation="fill_big", directory=TREE, count=MEBIBYTES)
+        client.ask(operation="fill_big", directory=TREE, count=LARGE)
         client.ask(operation="mark", directory=TREE, count=number)
-        sent = echo.ask(count=MEBIBYTES, size=1 << 20, pipelined=True)["mean"] * MEBIBYTES
+        sent = echo.ask(count=LARGE, size=512 << 10, pipelined=True)["mean"] * LARGE
         figures.add(lines.SEND_100M, sent)
         start = (HERE / "node_start.py").read_text()
         out = node.run([NODE_PYTHON, "-c", start, f"{TREE}/mark", str(number)], timeout=JOIN_SECONDS).stdout

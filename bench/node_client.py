@@ -166,10 +166,10 @@ class Client:
         return {}
 
     def fill_big(self, count):
-        """``count`` files of 1 MiB."""
-        os.makedirs(self.path("mebi"), exist_ok=True)
+        """``count`` files of 512 KiB."""
+        os.makedirs(self.path("large"), exist_ok=True)
         for n in range(count):
-            write(self.path(f"mebi/{n}"), os.urandom(1 << 20))
+            write(self.path(f"large/{n}"), os.urandom(512 << 10))
         return {}
 
     def mark(self, number):
