@@ -6,6 +6,8 @@ Each command is looked up without loading what it does; that is loaded when it r
 from __future__ import annotations
 
 import os
+import select
+import signal
 import sys
 from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass, field
@@ -166,14 +168,25 @@ def complete_from_environment(tree: CommandTree, environment: Mapping[str, str])
     return 0
 
 
-def become(argv: Sequence[str]) -> int:
-    """Replace this process by a program; 127 if that cannot be."""
+def run_program(argv: Sequence[str], seconds: float) -> int:
+    """Run a program on our terminal, ended after ``seconds``; its exit status, 127 if there is none."""
     sys.stdout.flush()
     sys.stderr.flush()
     try:
-        os.execvp(argv[0], list(argv))
+        pid = os.posix_spawnp(argv[0], list(argv), os.environ)
     except OSError as e:
         raise CommandFailed(f"unable to run {argv[0]} - {e.strerror}", 127) from e
+    process = os.pidfd_open(pid)
+    try:
+        ended, _, _ = select.select([process], [], [], seconds)
+        if not ended:
+            os.kill(pid, signal.SIGKILL)
+    finally:
+        os.close(process)
+    status = os.waitstatus_to_exitcode(os.waitpid(pid, 0)[1])
+    if not ended:
+        raise CommandFailed(f"{argv[0]}: got timeout ({seconds:g} s) - does corosync hang?", 1)
+    return status if status >= 0 else 128 - status
 
 
 def _unique(word: str, names: set[str]) -> str | None:

@@ -8,19 +8,20 @@ import sys
 from collections.abc import Sequence
 from typing import Any, Final, NoReturn
 
-from quorate.cli.commandtree import CommandFailed, become
+from quorate.cli.commandtree import CommandFailed, run_program
 from quorate.corosync.conf import ConfError, CorosyncConf, node_links, parse, text_of
 from quorate.settings import Settings
 
 TOOL: Final = "corosync-quorumtool"
 NOT_IN_CLUSTER_STATUS: Final = 2
 TOOL_SECONDS: Final = 30.0
+"""It answers at once; with a Corosync that hangs it would never end."""
 
 
 def quorumtool(settings: Settings, arguments: Sequence[str]) -> int:
-    """Become the quorum tool, if this node is in a cluster."""
+    """Run the quorum tool, if this node is in a cluster; its exit status."""
     _require_cluster(settings)
-    return become([TOOL, *arguments])
+    return run_program([TOOL, *arguments], TOOL_SECONDS)
 
 
 def status(settings: Settings, output_format: str) -> int:
@@ -31,7 +32,7 @@ def status(settings: Settings, output_format: str) -> int:
         return _structured(conf, output_format)
     if conf.totem:
         print("\n".join(heading(conf)))
-    return become([TOOL, "-siH"])
+    return run_program([TOOL, "-siH"], TOOL_SECONDS)
 
 
 def heading(conf: CorosyncConf) -> list[str]:

@@ -7,6 +7,8 @@ from pathlib import Path
 
 import pytest
 
+from quorate.cli import pvecm_status
+from quorate.cli.commandtree import CommandFailed
 from quorate.cli.pvecm import build_tree, main
 from quorate.cli.pvecm_status import heading, parse_quorumtool
 from quorate.corosync.conf import parse
@@ -182,3 +184,24 @@ def test_updatecerts_without_quorum_is_silent_only_when_asked(
     assert main(["updatecerts"], settings) == 255
     assert main(["updatecerts", "--silent"], settings) == 0
     assert capfd.readouterr().err == f"{nodefiles.UPDATE_TIMEOUT_TEXT}\n" * 2
+
+
+def test_the_quorum_tool_does_not_hang_with_corosync(
+    settings: Settings, monkeypatch: pytest.MonkeyPatch, capfd: pytest.CaptureFixture[str], tmp_path: Path
+) -> None:
+    settings.cluster_conf.write_bytes(CONF)
+    tool = tmp_path / "tool"
+    tool.write_text('#!/bin/sh\necho "$@"\nexit 2\n')
+    tool.chmod(0o755)
+    monkeypatch.setattr(pvecm_status, "TOOL", str(tool))
+    assert pvecm_status.quorumtool(settings, ["-e", "1"]) == 2
+    assert capfd.readouterr().out == "-e 1\n"
+    tool.write_text("#!/bin/sh\nexec sleep 60\n")
+    monkeypatch.setattr(pvecm_status, "TOOL_SECONDS", 0.1)
+    with pytest.raises(CommandFailed, match="does corosync hang") as failed:
+        pvecm_status.status(settings, "text")
+    assert failed.value.status == 1
+    monkeypatch.setattr(pvecm_status, "TOOL", str(tmp_path / "none"))
+    with pytest.raises(CommandFailed, match="unable to run") as failed:
+        pvecm_status.quorumtool(settings, [])
+    assert failed.value.status == 127
