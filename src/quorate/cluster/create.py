@@ -47,8 +47,8 @@ def assert_not_clustered(host: Host) -> None:
 def create_cluster(host: Host, request: CreateRequest) -> None:
     """Make this node the first of a new cluster; raises ClusterError.
 
-    Up to the restart of the services a failure leaves nothing but files that any later attempt uses; when
-    the restart fails the configuration is taken back.
+    A failure takes back what would keep the node from joining another cluster: configuration and key. Files
+    that any later attempt uses stay.
     """
     with local_lock(host, host.settings.pvecm_lock):
         assert_not_clustered(host)
@@ -56,12 +56,12 @@ def create_cluster(host: Host, request: CreateRequest) -> None:
         ssh.setup_sshd(host)
         ssh.setup_root_client(host)
         ssh.setup_shared_keys(host)
-        _ensure_corosync_key(host)
+        made_key = _ensure_corosync_key(host)
         node = NewNode(name=host.node, links=links, nodeid=request.nodeid, votes=request.votes)
         conf = new_cluster(request.cluster_name, node, token_coefficient=request.token_coefficient)
         host.out.line(f"Writing corosync config to {host.settings.cluster_conf}")
-        conffile.activate(host, conf)
         try:
+            conffile.activate(host, conf)
             ssh.merge_shared_keys(host)
             nodefiles.generate_node_files(host)
             ssh.write_node_host_key(host, host.node)
@@ -69,8 +69,9 @@ def create_cluster(host: Host, request: CreateRequest) -> None:
             host.out.line("Restart corosync and cluster filesystem")
             host.run(["systemctl", "restart", "corosync", "pve-cluster"], timeout=RESTART_SECONDS)
             _wait_until_usable(host)
-        except (ClusterError, CfsError, CommandError) as e:
-            raise ClusterError(f"{_take_back(host)}\n{e}") from e
+        except BaseException as e:
+            text = _take_back(host, made_key=made_key)
+            raise ClusterError(f"{text}\n{str(e) or 'interrupted'}") from e
 
 
 def _links(host: Host, wanted: Mapping[int, Link]) -> dict[int, Link]:
@@ -78,21 +79,29 @@ def _links(host: Host, wanted: Mapping[int, Link]) -> dict[int, Link]:
         return {0: Link(host.local_ip())}
     links, found = resolve_links(wanted, {"ip_version": NEW_CLUSTER_IP_VERSION}, host.lookup)
     problems = reports.errors(found)
+    # Corosync would not start with it, and without Corosync nothing could be taken back.
+    problems += [
+        f"link{number}: cannot use IP '{link.address}', not found on local node!"
+        for number, link in links.items()
+        if not host.has_address(link.address)
+    ]
     if problems:
         raise ClusterError("\n".join(problems))
     return links
 
 
-def _ensure_corosync_key(host: Host) -> None:
+def _ensure_corosync_key(host: Host) -> bool:
+    """Whether the key had to be made."""
     key = host.settings.corosync_authkey
     if key.exists():
-        return
+        return False
     key.parent.mkdir(parents=True, exist_ok=True)
     host.run([COROSYNC_KEYGEN, "-lk", str(key)], echo=True)
     if not key.exists():
         raise ClusterError(
             f"no authentication key available: {COROSYNC_KEYGEN} reported success but '{key}' is missing"
         )
+    return True
 
 
 def _wait_until_usable(host: Host) -> None:
@@ -105,7 +114,7 @@ def _wait_until_usable(host: Host) -> None:
         host.clock.sleep(QUORUM_POLL_SECONDS)
 
 
-def _take_back(host: Host) -> str:
+def _take_back(host: Host, *, made_key: bool) -> str:
     """Undo the configuration so that the node is as it was; says what could not be undone."""
     text = "cluster creation failed; this node is not in a cluster"
     try:
@@ -113,10 +122,12 @@ def _take_back(host: Host) -> str:
         host.settings.corosync_conf.unlink(missing_ok=True)
         host.run(["systemctl", "stop", "corosync"], timeout=RESTART_SECONDS)
         host.run(["systemctl", "restart", "pve-cluster"], timeout=RESTART_SECONDS)
+        if made_key:
+            host.settings.corosync_authkey.unlink(missing_ok=True)
     except (CfsError, CommandError, OSError) as e:
         return (
             f"{text}, but not everything could be undone ({e}). Before the next attempt stop corosync and"
-            f" pve-cluster, remove '{host.settings.corosync_conf}' and, with 'pmxcfs -l' running,"
-            f" '{host.settings.cluster_conf}', then start pve-cluster again"
+            f" pve-cluster, remove '{host.settings.corosync_conf}' and '{host.settings.corosync_authkey}' and,"
+            f" with 'pmxcfs -l' running, '{host.settings.cluster_conf}', then start pve-cluster again"
         )
     return text
