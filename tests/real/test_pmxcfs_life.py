@@ -208,3 +208,41 @@ def test_a_full_disk_makes_it_read_only_until_there_is_room(world: World) -> Non
     finally:
         connection.close()
     assert {"f0", "d"} <= names
+
+
+def test_a_node_is_separated_by_the_manuals_steps(world: World) -> None:
+    text = b"totem {\n  version: 2\n  cluster_name: t\n  config_version: 4\n}\n"
+    (world.root / "etc/corosync/corosync.conf").write_bytes(text)
+    daemon = world.start()
+    with pytest.raises(PermissionError):  # a cluster without Corosync: no quorum
+        (world.mount / "d").mkdir()
+    assert world.stop(daemon) == 0
+    daemon = world.start("-l")
+    (world.mount / "corosync.conf").unlink()
+    (world.root / "etc/corosync/corosync.conf").unlink()
+    assert world.stop(daemon) == 0
+    daemon = world.start()
+    (world.mount / "d").mkdir()
+    assert not (world.mount / "corosync.conf").exists()
+    assert not (world.root / "etc/corosync/corosync.conf").exists()
+    assert world.stop(daemon) == 0
+
+
+def test_who_reads_the_database_of_a_detached_daemon_harms_nothing(world: World) -> None:
+    assert world.run("-l").returncode == 0
+    pid = int(world.inside("/run/pve-cluster.pid").read_text())
+    write(world.mount / "first", b"1")
+    # Another process, since locks of one process do not exclude each other.
+    script = (
+        "import sqlite3, sys; connection = sqlite3.connect(sys.argv[1]);"
+        "print(connection.execute('SELECT count(*) FROM tree').fetchone()[0])"
+    )
+    database = str(world.root / "var/lib/pve-cluster/config.db")
+    reader = subprocess.run(
+        ["python3", "-c", script, database], capture_output=True, text=True, timeout=30, check=True
+    )
+    assert int(reader.stdout) == 2
+    write(world.mount / "second", b"2")
+    os.kill(pid, signal.SIGTERM)
+    world.wait(lambda: not Path(f"/proc/{pid}/exe").exists(), "the daemon to end")
+    assert {row[6] for row in world.rows()} == {b"__version__", b"first", b"second"}

@@ -14,6 +14,7 @@ from quorate.pmxcfs import store as store_module
 from quorate.pmxcfs.load import DatabaseError
 from quorate.pmxcfs.rows import ROOT_NAME, Row, RowBatch
 from quorate.pmxcfs.store import Store
+from quorate.pmxcfs.tree import Tree
 
 WAIT = 20  # seconds until a worker that does not answer fails the test
 
@@ -262,3 +263,25 @@ def test_a_store_that_is_not_open_takes_nothing(path: Path, opened: Opened) -> N
     store.close()
     with pytest.raises(RuntimeError):
         store.submit(RowBatch(), Outcome())
+
+
+def test_a_database_of_the_original_loads(path: Path, opened: Opened) -> None:
+    opened()[0].close()
+    connection = sqlite3.connect(path)
+    rows = [
+        (0, 0, 9, 2, 1700000009, 4, b"__version__", None),  # type 4: after a synchronisation
+        (2, 0, 9, 1, 1700000002, 4, b"dir", b""),  # after a rename: a blob of no length
+        (3, 2, 3, 1, 1700000003, 8, b"\xff\xfe name", b"\x00text"),  # no UTF-8
+        (4, 2, 4, 4294967295, 1700000004, 8, b"__version__", b""),
+    ]
+    connection.executemany("INSERT INTO tree VALUES (?, ?, ?, ?, ?, ?, CAST(? AS TEXT), ?)", rows)
+    connection.commit()
+    connection.close()
+    tree = Tree.load(opened()[1], 0)
+    assert tree.root.version == 9
+    assert sorted(tree.by_inode) == [0, 2, 3, 4]
+    named = tree.lookup(b"dir/\xff\xfe name")
+    assert named is not None
+    assert named.data == b"\x00text"
+    assert tree.by_inode[4].data is None
+    assert tree.by_inode[4].writer == 4294967295
