@@ -41,8 +41,8 @@ def create(
 ) -> Path:
     """Save ``database`` as ``directory/config-TIME.sql.gz``, read it back, drop all but the newest ``keep``.
 
-    The daemon may run; ``stopped``: the caller holds its lock. ``started`` and ``removed`` are told which files are made and dropped. Raises
-    BackupError; a backup that could not be verified does not stay.
+    The daemon may run; ``stopped``: the caller holds its lock. ``started`` and ``removed`` are told which
+    files are made and dropped. Raises BackupError; a backup that could not be verified does not stay.
     """
     path: Path | None = None
     try:
