@@ -11,7 +11,7 @@ from lab.errors import LabError
 
 ROOT = Path(__file__).resolve().parent.parent
 INSTALLED = "opt/quorate"
-DAEMONS = ("pve-cluster", "pvedaemon", "pveproxy")
+DAEMONS = ("pve-cluster", "pvedaemon", "pveproxy", "pvestatd")
 ENABLED = (*DAEMONS, "corosync")
 """Units that start at boot. Corosync as well: its drop-in of ours waits for a configuration file."""
 

@@ -40,7 +40,16 @@ PACKAGES = (
 )
 SERVICES = {"corosync": "corosync.service", "openssh-server": "ssh.service"}
 """Packages that bring a service; where we install them it is neither started nor enabled."""
-COMMANDS = ("create_pmxcfs_db", "pmxcfs", "pvecm", "pvedaemon", "pveproxy")
+COMMANDS = (
+    "create_pmxcfs_db",
+    "pmxcfs",
+    "pmxcfs-backup",
+    "pmxcfs-check",
+    "pvecm",
+    "pvedaemon",
+    "pveproxy",
+    "pvestatd",
+)
 
 
 def ensure_setup(*, base: bool = True) -> None:
@@ -114,7 +123,7 @@ def ensure_venv() -> None:
 
 
 def _import_line(name: str) -> str:
-    return f"from quorate.cli.{name} import entry"
+    return f"from quorate.cli.{name.replace('-', '_')} import entry"
 
 
 def _venv_key() -> str:

@@ -1,0 +1,131 @@
+"""One round of the status daemon: each step by itself, so that a failing one hinders no other (pvecm 11)."""
+
+from __future__ import annotations
+
+import json
+import logging
+from collections.abc import Callable, Mapping
+from typing import Any, Final, Protocol
+
+from quorate.access.keys import is_quorate
+from quorate.access.rotation import rotate_if_due
+from quorate.cfs import CfsError
+from quorate.ipc.client import IpcUnavailableError
+from quorate.settings import Settings
+from quorate.statd.figures import NodeFigures, guest_value, node_value
+from quorate.statd.tasklist import task_list
+from quorate.tasks import TaskStore, TaskStoreError
+
+_log = logging.getLogger(__name__)
+
+CLEAN_SECONDS: Final = 24 * 3600.0
+VERSION_KEY: Final = "kv/version-info"
+TASK_KEY: Final = "tasklist"
+
+FAILURES: Final = (OSError, CfsError, TaskStoreError, ValueError)
+"""What a step may raise; a text of the file system that is no JSON is a ValueError."""
+
+
+class Status(Protocol):
+    """What is needed of the file system's IPC; ``quorate.ipc.client.Client`` does it."""
+
+    def set_status(self, key: str, value: bytes) -> None: ...
+    def get_status(self, key: str, node: str = "") -> bytes | None: ...
+    def guests(self) -> dict[str, Any]: ...
+    def guest_properties(self, names: list[str], vmid: int = 0) -> dict[int, dict[str, str]]: ...
+
+
+class Cycle:
+    """All steps, and which of them fail at present: a failure is logged when it begins and when it ends."""
+
+    def __init__(
+        self,
+        settings: Settings,
+        node: str,
+        status: Status,
+        read: Callable[[], NodeFigures],
+        version: Mapping[str, str],
+    ) -> None:
+        self._settings = settings
+        self._node = node
+        self._status = status
+        self._read = read
+        self._version = json.dumps(dict(version)).encode() + b"\0"
+        self._tasks = TaskStore(settings)
+        self._next_cleaning = 0.0
+        self._failing: set[str] = set()
+
+    def run(self, now: float, monotonic: float, stopped: Callable[[], bool] = lambda: False) -> None:
+        """``now``: epoch seconds. Never raises for what happens outside. Ends early when ``stopped``."""
+        for name, step in (
+            ("broadcast the node's figures", lambda: self._tell_node(int(now))),
+            ("broadcast the guests' figures", lambda: self._tell_guests(int(now))),
+            ("broadcast the list of tasks", self._tell_tasks),
+            ("broadcast the version", self._tell_version),
+            ("check the key of the login tickets", self._check_key),
+            ("clean the task logs", lambda: self._clean(monotonic)),
+        ):
+            if stopped():
+                return
+            self._try(name, step)
+
+    def _try(self, name: str, step: Callable[[], None]) -> None:
+        try:
+            step()
+        except FAILURES as error:
+            if name not in self._failing:
+                self._failing.add(name)
+                # A file system that is not there says so itself, and is often just being restarted.
+                level = logging.INFO if isinstance(error, IpcUnavailableError) else logging.WARNING
+                _log.log(level, "unable to %s: %s; trying on", name, error)
+        else:
+            if name in self._failing:
+                self._failing.remove(name)
+                _log.info("able to %s again", name)
+
+    def _tell_node(self, now: int) -> None:
+        figures = self._read()
+        if self._has_files("pve-node-9.0"):
+            self._status.set_status(f"rrd/pve-node-9.0/{self._node}", node_value(figures, now))
+        else:
+            self._status.set_status(f"rrd/pve2-node/{self._node}", node_value(figures, now, old=True))
+
+    def _tell_guests(self, now: int) -> None:
+        guests = self._status.guests().get("ids") or {}
+        own = sorted(int(vmid) for vmid, guest in guests.items() if guest.get("node") == self._node)
+        if not own:
+            return
+        properties = self._status.guest_properties(["name", "hostname", "template"])
+        old = not self._has_files("pve-vm-9.0")
+        prefix = "rrd/pve2.3-vm" if old else "rrd/pve-vm-9.0"
+        for vmid in own:
+            known = properties.get(vmid, {})
+            name = known.get("name") or known.get("hostname") or str(vmid)
+            template = known.get("template") == "1"
+            value = guest_value(name, now, template=template, old=old)
+            self._status.set_status(f"{prefix}/{vmid}", value)
+
+    def _tell_tasks(self) -> None:
+        self._status.set_status(TASK_KEY, task_list(self._tasks.active()))
+
+    def _tell_version(self) -> None:
+        """Only when the file system does not have it: it keeps it as long as it runs."""
+        if self._status.get_status(VERSION_KEY) != self._version:
+            self._status.set_status(VERSION_KEY, self._version)
+
+    def _check_key(self) -> None:
+        # Not mounted, or nothing can be changed: that is not this step's to say.
+        if is_quorate(self._settings.mountpoint / "local") and rotate_if_due(self._settings):
+            _log.info("made a new key for the login tickets")
+
+    def _clean(self, monotonic: float) -> None:
+        if monotonic < self._next_cleaning:
+            return
+        self._next_cleaning = monotonic + CLEAN_SECONDS
+        removed = self._tasks.clean()
+        if removed:
+            _log.info("removed %d old task logs", removed)
+
+    def _has_files(self, kind: str) -> bool:
+        """Whether the files of format 9.0 exist: senders choose the format by that (status 3.3)."""
+        return (self._settings.rrd_dir / kind).is_dir()

@@ -1,0 +1,63 @@
+"""The status daemon's life: a round every 10 s until SIGTERM."""
+
+from __future__ import annotations
+
+import logging
+import signal
+import threading
+import time
+from collections.abc import Callable, Mapping
+from types import FrameType
+from typing import Final
+
+from quorate.ipc.client import Client
+from quorate.settings import Settings
+from quorate.statd.cycle import Cycle
+from quorate.statd.host import HostReader
+from quorate.tasks import local_node
+
+_log = logging.getLogger(__name__)
+
+INTERVAL: Final = 10.0
+CALL_SECONDS: Final = 10.0
+"""For one call to the file system; a file system that restarts is waited for as long again."""
+SLOW_SECONDS: Final = 20.0
+"""A round that took longer is worth a line in the log."""
+
+
+def serve(settings: Settings, version: Mapping[str, str]) -> None:
+    """Run until SIGTERM or SIGINT. A missing file system is waited for, round by round."""
+    stop = threading.Event()
+
+    def handle(_number: int, _frame: FrameType | None) -> None:
+        stop.set()
+
+    for number in (signal.SIGTERM, signal.SIGINT):
+        signal.signal(number, handle)
+    client = Client(settings, timeout=CALL_SECONDS)
+    cycle = Cycle(settings, local_node(), client, HostReader(settings).read, version)
+    _log.info("broadcasting every %.0f s", INTERVAL)
+    try:
+        keep_time(cycle.run, stop)
+    finally:
+        client.close()
+
+
+def keep_time(
+    run: Callable[[float, float, Callable[[], bool]], None],
+    stop: threading.Event,
+    *,
+    clock: Callable[[], float] = time.time,
+    monotonic: Callable[[], float] = time.monotonic,
+) -> None:
+    """Call ``run`` at every full interval; rounds that were missed are left out, not made up for."""
+    due = monotonic()
+    while not stop.is_set():
+        begin = monotonic()
+        run(clock(), begin, stop.is_set)
+        end = monotonic()
+        if end - begin > SLOW_SECONDS:
+            _log.warning("a round took %.0f s", end - begin)
+        while due <= end:
+            due += INTERVAL
+        stop.wait(due - end)

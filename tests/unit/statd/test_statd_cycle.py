@@ -1,0 +1,215 @@
+"""Rounds of the status daemon: what is told under which key, and that failures stay where they are."""
+
+from __future__ import annotations
+
+import errno
+import json
+import logging
+import threading
+from collections.abc import Callable
+from pathlib import Path
+from typing import Any
+
+import pytest
+
+from quorate.ipc.client import Client, IpcError, IpcUnavailableError
+from quorate.settings import Settings
+from quorate.statd import cycle as cycle_module
+from quorate.statd.cycle import CLEAN_SECONDS, Cycle
+from quorate.statd.daemon import INTERVAL, keep_time
+from quorate.statd.figures import NodeFigures
+from quorate.statd.tasklist import MAX_BYTES, task_list
+from quorate.tasks import TaskRecord, TaskStore, Upid
+
+
+class Told:
+    """A file system that remembers."""
+
+    def __init__(self) -> None:
+        self.values: dict[str, bytes] = {}
+        self.calls: list[str] = []
+        self.ids: dict[str, dict[str, Any]] = {}
+        self.error: OSError | None = None
+
+    def set_status(self, key: str, value: bytes) -> None:
+        if self.error is not None:
+            raise self.error
+        self.calls.append(key)
+        self.values[key] = value
+
+    def get_status(self, key: str, node: str = "") -> bytes | None:
+        return self.values.get(key)
+
+    def guests(self) -> dict[str, Any]:
+        return {"version": 1, "ids": self.ids}
+
+    def guest_properties(self, names: list[str], vmid: int = 0) -> dict[int, dict[str, str]]:
+        return {100: {"name": "web"}, 101: {"hostname": "box", "template": "1"}}
+
+
+@pytest.fixture
+def settings(tmp_path: Path) -> Settings:
+    return Settings(tmp_path)
+
+
+@pytest.fixture
+def told() -> Told:
+    return Told()
+
+
+def make(settings: Settings, told: cycle_module.Status) -> Cycle:
+    return Cycle(settings, "n1", told, lambda: NodeFigures(uptime=1), {"version": "9"})
+
+
+def test_a_round(settings: Settings, told: Told) -> None:
+    told.ids = {
+        "100": {"node": "n1", "type": "qemu"},
+        "101": {"node": "n1", "type": "lxc"},
+        "102": {"node": "n2", "type": "qemu"},
+    }
+    cycle = make(settings, told)
+    cycle.run(50.7, 0)
+    assert set(told.values) == {
+        "rrd/pve2-node/n1", "rrd/pve2.3-vm/100", "rrd/pve2.3-vm/101", "tasklist", "kv/version-info"
+    }  # fmt: skip
+    assert told.values["rrd/pve2-node/n1"].startswith(b"1::50:")
+    assert told.values["rrd/pve2.3-vm/101"].startswith(b"U:box:unknown:1:50:")
+    assert told.values["tasklist"] == b"[]\0"
+    assert json.loads(told.values["kv/version-info"].rstrip(b"\0")) == {"version": "9"}
+
+    for kind in ("pve-node-9.0", "pve-vm-9.0"):
+        (settings.rrd_dir / kind).mkdir(parents=True)
+    told.calls.clear()
+    cycle.run(60, 10)
+    assert told.calls == ["rrd/pve-node-9.0/n1", "rrd/pve-vm-9.0/100", "rrd/pve-vm-9.0/101", "tasklist"]
+    del told.values["kv/version-info"]  # the file system was restarted
+    cycle.run(70, 20)
+    assert "kv/version-info" in told.values
+
+
+def test_a_missing_file_system_is_no_alarm(
+    settings: Settings, told: Told, caplog: pytest.LogCaptureFixture
+) -> None:
+    caplog.set_level(logging.INFO)
+    told.error = IpcUnavailableError(errno.ECONNREFUSED, "is pmxcfs running?")
+    cycle = make(settings, told)
+    for number in range(3):
+        cycle.run(number, number)
+    assert {record.levelname for record in caplog.records} == {"INFO"}
+    assert sum("node's figures" in record.message for record in caplog.records) == 1
+    told.error = None
+    cycle.run(4, 4)
+    assert "able to broadcast the node's figures again" in caplog.text
+    assert "tasklist" in told.values
+
+
+def test_one_step_fails_and_the_others_go_on(
+    settings: Settings, told: Told, caplog: pytest.LogCaptureFixture
+) -> None:
+    settings.task_dir.parent.mkdir(parents=True)
+    settings.task_dir.write_text("a file where a directory should be")
+    make(settings, told).run(1, 1)
+    assert "rrd/pve2-node/n1" in told.values
+    assert "kv/version-info" in told.values
+    assert "unable to broadcast the list of tasks" in caplog.text
+    told.error = IpcError(errno.EPERM, "no")
+    make(settings, told).run(1, 1)
+    assert [record.levelname for record in caplog.records].count("WARNING") > 1
+
+
+def test_without_any_daemon_a_round_ends(settings: Settings) -> None:
+    client = Client(settings, service="quorate-test-nobody", timeout=1)
+    make(settings, client).run(1, 1)
+    client.close()
+
+
+def test_the_key_is_checked_with_quorum_only(
+    settings: Settings, told: Told, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    checked: list[Settings] = []
+
+    def rotate(found: Settings) -> bool:
+        checked.append(found)
+        return True
+
+    monkeypatch.setattr(cycle_module, "rotate_if_due", rotate)
+    cycle = make(settings, told)
+    cycle.run(1, 1)
+    assert checked == []
+    (settings.mountpoint / "local").mkdir(parents=True)
+    cycle.run(2, 2)
+    assert checked == [settings]
+
+
+def test_logs_are_cleaned_once_a_day(settings: Settings, told: Told, monkeypatch: pytest.MonkeyPatch) -> None:
+    cleaned: list[int] = []
+
+    def clean(_store: TaskStore) -> int:
+        cleaned.append(1)
+        return 0
+
+    monkeypatch.setattr(TaskStore, "clean", clean)
+    cycle = make(settings, told)
+    for monotonic in (0.0, 10.0, CLEAN_SECONDS - 1, CLEAN_SECONDS, CLEAN_SECONDS + 10):
+        cycle.run(0, monotonic)
+    assert len(cleaned) == 2
+
+
+def test_a_stop_ends_the_round(settings: Settings, told: Told) -> None:
+    make(settings, told).run(1, 1, lambda: bool(told.calls))
+    assert told.calls == ["rrd/pve2-node/n1"]
+
+
+class Stop(threading.Event):
+    """Time passes when somebody waits for it."""
+
+    def __init__(self, rounds: int) -> None:
+        super().__init__()
+        self.now = 100.0
+        self.waited: list[float] = []
+        self._rounds = rounds
+
+    def wait(self, timeout: float | None = None) -> bool:
+        assert timeout is not None
+        self.waited.append(timeout)
+        self.now += timeout
+        if len(self.waited) == self._rounds:
+            self.set()
+        return self.is_set()
+
+
+def test_rounds_keep_their_time() -> None:
+    stop = Stop(3)
+    durations = iter((1.0, 25.0, 0.0))
+    begun: list[float] = []
+
+    def run(now: float, monotonic: float, stopped: Callable[[], bool]) -> None:
+        begun.append(monotonic)
+        stop.now += next(durations)
+
+    keep_time(run, stop, clock=lambda: 0, monotonic=lambda: stop.now)
+    assert begun == [100, 100 + INTERVAL, 100 + 4 * INTERVAL]
+    assert stop.waited == [9, 5, 10]
+
+
+def record(number: int, **fields: Any) -> TaskRecord:
+    return TaskRecord(
+        Upid("n1", 5, 6, number, "clusterjoin", "x" * 20, fields.pop("user", "root@pam")), **fields
+    )
+
+
+def test_task_list() -> None:
+    records = [record(1, saved=True, endtime=9, status="OK"), record(2, user="bob@pve!t")]
+    newest, oldest = json.loads(task_list(records).rstrip(b"\0"))
+    assert newest == {
+        "upid": str(records[1].upid), "node": "n1", "type": "clusterjoin", "id": "x" * 20, "user": "bob@pve",
+        "tokenid": "t", "starttime": 2, "pid": 5,
+    }  # fmt: skip
+    assert (oldest["endtime"], oldest["status"], oldest["saved"], "pid" in oldest) == (9, "OK", 1, False)
+
+
+def test_a_long_task_list_is_cut_at_its_old_end() -> None:
+    text = task_list([record(number, endtime=9, status="ä" * 50) for number in range(400)])
+    assert MAX_BYTES - 1000 < len(text) - 1 < MAX_BYTES
+    entries = json.loads(text.rstrip(b"\0"))
+    assert [entry["starttime"] for entry in entries] == list(range(399, 399 - len(entries), -1))
