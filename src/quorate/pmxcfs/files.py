@@ -397,8 +397,11 @@ class Files(MountBase):
                     self._pend(node).truncate(0)
                     self.push(node)
         else:
-            self._failed(node, -result if result not in (0, -errno.EEXIST) else errno.EBUSY)
-            node.pending = None
+            if entry is not None:  # another node was first, with a file that the kernel knows already
+                self._hand_over(node, self.nodes.for_entry(entry), path)
+            else:
+                self._failed(node, -result if result not in (0, -errno.EEXIST) else errno.EBUSY)
+                node.pending = None
             if parent is not None:
                 parent_id = parent.nodeid
                 self.notices.append(lambda session: session.notify_inval_entry(parent_id, name))
@@ -408,6 +411,25 @@ class Files(MountBase):
             self.notices.append(lambda session: session.notify_inval_attr(nodeid))
         node.settle()
         self.nodes.drop_if_unused(node)
+
+    def _hand_over(self, node: Node, successor: Node, path: bytes) -> None:
+        """What was opened as a new file is this one. What was sent for it by name goes there by itself."""
+        node.name = path  # where getattr finds the successor
+        for handle in self._handles.values():
+            if handle.target is node:
+                handle.target = successor
+                node.opens -= 1
+                successor.opens += 1
+        if node.pending is not None:
+            pending, node.pending = node.pending, None
+            self._unsent.pop(node, None)
+            self.push(successor)
+            successor.pending = pending
+            self.push(successor)
+        elif node.truncates and not node.inflight:
+            self._pend(successor).truncate(0)
+            self.push(successor)
+        self._forget_pages(successor)
 
     def _written(self, node: Node, result: int) -> None:
         """A WRITE came back."""

@@ -486,6 +486,26 @@ def test_an_answer_waits_for_notices_for_a_second_at_most() -> None:
     kernel.session.marks.pop()()  # too late, and harmless
 
 
+def test_a_new_file_meets_a_known_one_that_another_node_moved_there() -> None:
+    """Nobody fails: the file under that name is written, as if it had been there before."""
+    kernel = Kernel(b"f")
+    known = kernel.look_up(b"f")
+    _, _, fh = kernel.create(b"x", os.O_WRONLY | os.O_TRUNC)
+    kernel.write(fh, 0, b"mine")
+    closing = kernel.ask("flush", 0, r.FlushIn(fh, 0))
+    kernel.cluster.remote(FsMessage(FsOp.RENAME, b"f", b"x"))
+    kernel.cluster.deliver()
+    assert kernel.session.replies[closing] == b""
+    entry = kernel.tree.lookup(b"x")
+    assert entry is not None
+    assert entry.content() == b"mine"
+    kernel.write(fh, 4, b", more")
+    assert kernel.call("flush", 0, r.FlushIn(fh, 0)) == b""
+    assert entry.content() == b"mine, more"
+    kernel.ask("release", 0, r.ReleaseIn(fh, 0, 0, 0))
+    assert kernel.attributes(known)[1] == entry.size
+
+
 def test_a_foreign_state_makes_the_kernel_forget_what_differs() -> None:
     kernel = Kernel(b"d/", b"same", b"changed", b"gone")
     same, changed, gone = (kernel.look_up(name) for name in (b"same", b"changed", b"gone"))
