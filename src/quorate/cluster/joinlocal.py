@@ -19,6 +19,8 @@ QUORUM_SECONDS: Final = 120.0
 """A member is quorate 2 to 5 s after its start; a large or loaded cluster takes longer, but not for ever."""
 MAX_REFRESHES: Final = 10
 """Each answers to another node that joined meanwhile: more than a person adds within the limit above."""
+LOOK_SECONDS: Final = 5.0
+"""How long corosync gets to find the members before the cluster is asked for its present file."""
 SYNC_SECONDS: Final = 60.0
 POLL_SECONDS: Final = 1.0
 SYNC_POLL_SECONDS: Final = 0.1
@@ -117,9 +119,13 @@ def _stop_services(host: Host) -> None:
 
 
 def _wait_for_quorum(host: Host, present_conf: Callable[[], bytes]) -> None:
-    """Corosync ends itself when it meets a cluster with a newer file, as after another node joined since:
-    then it gets that file and is started again."""
+    """Wait, and keep up with a corosync.conf that changes meanwhile, as when another node joins.
+
+    With an older file corosync either ends itself or, not knowing the other newcomer, makes the membership
+    of the whole cluster form anew every few seconds: it must get the present file soon.
+    """
     end = host.clock.monotonic() + QUORUM_SECONDS
+    look = host.clock.monotonic() + LOOK_SECONDS
     refreshes = 0
     waited = False
     while not host.cfs.quorate():
@@ -130,24 +136,31 @@ def _wait_for_quorum(host: Host, present_conf: Callable[[], bytes]) -> None:
         if not waited:
             host.out.part("waiting for quorum...")
             waited = True
-        if not runs and _refresh(host, present_conf):
-            refreshes += 1
+        if not runs or host.clock.monotonic() >= look:
+            look = host.clock.monotonic() + LOOK_SECONDS
+            refreshes += _refresh(host, present_conf, runs=runs)
         host.clock.sleep(POLL_SECONDS)
     if waited:
         host.out.line("OK")
 
 
-def _refresh(host: Host, present_conf: Callable[[], bytes]) -> bool:
-    """Start corosync with the present file. False if the cluster does not give it: it may be without quorum
-    itself until one of those that join at the same time is there."""
+def _refresh(host: Host, present_conf: Callable[[], bytes], *, runs: bool) -> bool:
+    """Give corosync the present file if it has an older one or does not run; whether it was started.
+
+    The cluster may be without quorum itself until one of those that join at the same time is there: then it
+    does not answer, and is asked again.
+    """
     try:
         conf = present_conf()
     except (ClusterError, CommandError) as e:
-        host.out.error(f"corosync ended itself; unable to get the present corosync.conf yet - {e}")
+        if not runs:
+            host.out.error(f"corosync ended itself; unable to get the present corosync.conf yet - {e}")
+        return False
+    if runs and conf == host.settings.corosync_conf.read_bytes():
         return False
     _write(host.settings.corosync_conf, conf, 0o644)
     host.run(["systemctl", "reset-failed", "corosync"], check=False, timeout=SERVICE_SECONDS)
-    host.run(["systemctl", "start", "corosync"], check=False, timeout=SERVICE_SECONDS)
+    host.run(["systemctl", "restart", "corosync"], check=False, timeout=SERVICE_SECONDS)
     return True
 
 

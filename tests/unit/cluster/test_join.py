@@ -217,17 +217,19 @@ def test_a_failed_join_leaves_the_node_as_it_was(
         assert services[-1] == "systemctl start pve-cluster"
 
 
+@pytest.mark.parametrize("ends", [True, False])
 def test_corosync_that_met_a_newer_cluster_starts_again_with_the_present_file(
-    node: Node, cluster: Cluster
+    node: Node, cluster: Cluster, ends: bool
 ) -> None:
-    """Another node joined in between: corosync ends itself, and the cluster answers once more."""
+    """Another node joined in between: corosync ends itself or finds no peace; the cluster is asked again."""
     newer = CONF.replace(b"config_version: 2", b"config_version: 3")
 
     def start_with(cluster_came: bool) -> None:
         if cluster_came:
             node.mount_cluster()
             return
-        node.commands.fail.add("systemctl is-active --quiet corosync")
+        if ends:
+            node.commands.fail.add("systemctl is-active --quiet corosync")
         cluster.set(
             "POST",
             "/cluster/config/nodes/n2",
@@ -235,7 +237,7 @@ def test_corosync_that_met_a_newer_cluster_starts_again_with_the_present_file(
         )
 
     node.commands.on["systemctl start corosync pve-cluster"] = lambda: start_with(False)
-    node.commands.on["systemctl start corosync"] = lambda: start_with(True)
+    node.commands.on["systemctl restart corosync"] = lambda: start_with(True)
     run(node, cluster)
     assert node.settings.corosync_conf.read_bytes() == newer
     asked = [form for _, path, form in cluster.asked if path == "/cluster/config/nodes/n2"]
@@ -249,7 +251,7 @@ def test_corosync_that_always_ends_is_not_started_for_ever(node: Node, cluster: 
     node.commands.fail.add("systemctl is-active --quiet corosync")
     with pytest.raises(ClusterError, match=r"^no quorum: corosync ends itself soon after its start"):
         run(node, cluster)
-    assert node.commands.called.count("systemctl start corosync") == 10
+    assert node.commands.called.count("systemctl restart corosync") == 10
     assert node.state() == before
 
 
