@@ -23,11 +23,39 @@ def _in_code(text: str) -> str:
     return " ".join(re.findall(r"`([^`\n]+)`", text))
 
 
-def test_named_tests_exist() -> None:
-    text = (ROOT / "docs/guarantees.md").read_text()
+@pytest.mark.parametrize("page", ["guarantees.md", "weaknesses.md"])
+def test_named_tests_exist(page: str) -> None:
+    text = (ROOT / "docs" / page).read_text()
     named = set(re.findall(r"\btest_\w+(?:\.py)?", _in_code(text)))
     assert len(named) > 10
     assert named - _tests() == set()
+
+
+def _weaknesses() -> list[list[str]]:
+    lines = (ROOT / "docs/weaknesses.md").read_text().splitlines()
+    return [[cell.strip() for cell in line.strip("|").split("|")] for line in lines if line.startswith("| W")]
+
+
+def test_every_weakness_has_a_remedy_and_a_test() -> None:
+    rows = _weaknesses()
+    assert [row[0] for row in rows] == [f"W{number}" for number in range(1, 28)]
+    assert [row[0] for row in rows if len(row) != 4 or not row[2] or "`test_" not in row[3]] == []
+
+
+def test_code_named_as_a_remedy_exists() -> None:
+    sources = {file.stem: file.read_text() for file in (ROOT / "src/quorate/pmxcfs").glob("*.py")}
+    wrong = []
+    for row in _weaknesses():
+        for module, rest in re.findall(r"`([a-z]+)((?:\.\w+)*)`", row[2]):
+            names = rest.split(".")[1:]
+            if module not in sources or any(
+                not re.search(
+                    rf"\b(?:class|def) {name}\b|^\s*(?:self\.)?{name}\b.*[:=]", sources[module], re.M
+                )
+                for name in names
+            ):
+                wrong.append(f"{row[0]} {module}{rest}")
+    assert wrong == []
 
 
 @pytest.mark.parametrize("document", DOCUMENTS, ids=lambda path: str(path.relative_to(ROOT)))
