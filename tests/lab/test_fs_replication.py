@@ -225,6 +225,9 @@ def test_concurrent_writers_converge(cluster: Lab) -> None:
         for process in processes.values():
             process.kill()
     for name, result in results.items():
+        # The kernel's own answer when another node moved the new directory before mkdir returned, and a
+        # process of this node has seen it in its new place already. It exists; only the caller is not told.
+        result["failed"].pop("make_directory ESTALE", None)
         errors = {each.split()[1] for each in result["failed"]}
         assert errors <= {"ENOENT", "EEXIST", "ENOTEMPTY"}, f"{name}: {result['failed']}"
         missing = [
