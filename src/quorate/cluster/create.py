@@ -126,8 +126,8 @@ def _take_back(host: Host, *, made_key: bool) -> str:
             host.settings.corosync_authkey.unlink(missing_ok=True)
     except (CfsError, CommandError, OSError) as e:
         return (
-            f"{text}, but not everything could be undone ({e}). Before the next attempt stop corosync and"
-            f" pve-cluster, remove '{host.settings.corosync_conf}' and '{host.settings.corosync_authkey}' and,"
-            f" with 'pmxcfs -l' running, '{host.settings.cluster_conf}', then start pve-cluster again"
+            f"{text}, but not everything could be undone ({e}). Before the next attempt stop corosync"
+            f" and pve-cluster, remove '{host.settings.corosync_conf}' and '{host.settings.corosync_authkey}'"
+            f" and, with 'pmxcfs -l' running, '{host.settings.cluster_conf}', then start pve-cluster again"
         )
     return text
