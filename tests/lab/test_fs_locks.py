@@ -30,8 +30,9 @@ LOCKS = f"{PVE}/priv/lock"
 def cluster(laboratories: Any) -> Iterator[Lab]:
     with file_system_cluster(laboratories) as lab:
         with agents(lab.nodes[:1]) as (agent,):
-            agent.call("mkdir", f"{PVE}/priv")
-            agent.call("mkdir", LOCKS)
+            for directory in (f"{PVE}/priv", LOCKS):
+                if not agent.call("exists", directory):
+                    agent.call("mkdir", directory)
         yield lab
 
 

@@ -184,7 +184,9 @@ def test_what_is_looked_up_while_it_changes_is_not_remembered_as_it_was(
                 author.call("write", f"{top}/{number}", "x" * (turn % 50 + 1))
                 author.call("overwrite", f"{top}/{number}", "y" * (turn % 50 + 60))
             if turn % 5 == 4:
-                shown = [agent.call("walk", top) for agent in trio if agent.barrier() is None]
+                for agent in trio:
+                    agent.barrier()
+                shown = [agent.call("walk", top) for agent in trio]
                 assert shown[1] == shown[0], compare(shown[1], shown[0])
                 assert shown[2] == shown[0], compare(shown[2], shown[0])
             for number in range(names):
