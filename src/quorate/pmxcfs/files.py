@@ -253,7 +253,8 @@ class Files(MountBase):
             if node.ghost is None:  # its directory is gone: there is nowhere to put it
                 self._failed(node, errno.ENOENT)
             return
-        offset, data, truncate = pending.payload(node.size())
+        phantom = node.entry is not None and node.entry.is_phantom and not node.inflight
+        offset, data, truncate = pending.payload(0 if phantom else node.size())  # no content to shorten (W8)
         node.inflight.append(pending)
         node.sent += 1
         message = FsMessage(FsOp.WRITE, path, None, data, offset, truncate)

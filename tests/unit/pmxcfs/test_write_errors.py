@@ -8,7 +8,9 @@ import os
 import pytest
 
 from quorate.fuse import requests as r
-from tests.unit.pmxcfs.test_mount import NOW, Kernel
+from quorate.fuse.abi import Fattr
+from quorate.pmxcfs.wire import FsMessage, FsOp
+from tests.unit.pmxcfs.test_mount import NOW, Kernel, setattr_body
 
 
 def fail(kernel: Kernel, code: int) -> None:
@@ -106,3 +108,13 @@ def test_a_removed_file_takes_content_along_without_an_error() -> None:
     kernel.tree.delete(b"f", 2, NOW, NOW)
     kernel.cluster.changed()
     assert kernel.call("flush", 0, r.FlushIn(fh, 0)) == b""
+
+
+def test_shortening_a_size_without_content_gives_it_content() -> None:
+    kernel = Kernel()
+    kernel.cluster.remote(FsMessage(FsOp.CREATE, b"phantom"))
+    kernel.cluster.remote(FsMessage(FsOp.WRITE, b"phantom", offset=100, truncate=True))  # only originals do
+    kernel.bytes_of("setattr", kernel.look_up(b"phantom"), setattr_body(Fattr.SIZE, size=50))
+    entry = kernel.tree.lookup(b"phantom")
+    assert entry is not None
+    assert entry.data == bytes(50)
