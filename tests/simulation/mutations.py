@@ -132,6 +132,9 @@ class KeepsStates(SimulatedMachine):
 class SendsWhileNotSynced(SimulatedMachine):
     """The original's behaviour (W7)."""
 
+    def _settles(self, clock: Clock) -> bool:
+        return True
+
     def _send_held(self, clock: Clock) -> None:
         mode, self.mode = self.mode, Mode.SYNCED
         super()._send_held(clock)

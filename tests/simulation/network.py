@@ -14,6 +14,9 @@ from random import Random
 
 from quorate.pmxcfs.effects import Address
 
+KEPT = 200
+"""Items of an old ring's log that are kept, to be played again."""
+
 
 @dataclass(slots=True, eq=False)
 class Item:
@@ -83,6 +86,12 @@ class Ring:
         self.group.add(process)
         self.append(Item(process, members=tuple(sorted(self.group)), joined=(process,)))
 
+    def flash(self, process: Address, *, listed: bool) -> None:
+        """It joins and leaves in one change; ``listed``: the group shows it nevertheless, and for good."""
+        members = tuple(sorted({*self.group, process} if listed else self.group))
+        self.group = set(members)
+        self.append(Item(process, members=members, joined=(process,), left=(process,)))
+
     def leave(self, process: Address) -> None:
         if process in self.group:
             self.group.discard(process)
@@ -96,6 +105,7 @@ class Network:
         self.random = random
         self.ports = {nodeid: Port(nodeid) for nodeid in nodes}
         self.rings: list[Ring] = []
+        self.old_logs: deque[list[Item]] = deque(maxlen=3)
         self._numbers = 0
 
     def order_one(self, nodeid: int) -> None:
@@ -118,6 +128,7 @@ class Network:
     def reform(self, components: Sequence[frozenset[int]]) -> None:
         """The network looks like this from now on; nodes in no component are cut off from everything."""
         old_rings = self.rings
+        self.old_logs.extend(ring.log[:KEPT] for ring in old_rings if ring.log)
         self.rings = [
             self._merge(nodes, [ring for ring in old_rings if ring.nodes & nodes]) for nodes in components
         ]
@@ -170,7 +181,8 @@ class Network:
                 if item.sender.nodeid not in nodes:
                     continue
                 if item.members is not None:
-                    members = tuple(sorted((group | set(item.joined)) - set(item.left)))
+                    gone = set(item.left).difference(item.members)
+                    members = tuple(sorted((group | set(item.joined)) - gone))
                     item = Item(item.sender, members=members, left=item.left, joined=item.joined)
                 else:
                     item = Item(item.sender, item.data)
@@ -191,7 +203,8 @@ class Network:
         if left:
             changes.append(Item(nobody, members=tuple(sorted(stay)), left=left))
         joined = [member for member in order if member not in before]
-        steps = [[member] for member in joined] if one_by_one else [joined] if joined else []
+        size = max(1, len(joined) // 4 if len(joined) > 8 else 1) if one_by_one else len(joined)
+        steps = [joined[at : at + size] for at in range(0, len(joined), max(size, 1))]
         for step in steps:
             stay = stay | set(step)
             changes.append(Item(nobody, members=tuple(sorted(stay)), joined=tuple(step)))

@@ -21,11 +21,12 @@ from quorate.pmxcfs.effects import (
     Reply,
     Send,
 )
+from quorate.pmxcfs.paths import is_lock_path
 from quorate.pmxcfs.replication import Machine
 from quorate.pmxcfs.requests import Request
 from quorate.pmxcfs.rows import Row, entry_row, root_row
 from quorate.pmxcfs.tree import Tree
-from quorate.pmxcfs.wire import MessageType, NormalHeader
+from quorate.pmxcfs.wire import FsMessage, FsOp, MessageType, NormalHeader
 
 if TYPE_CHECKING:
     from tests.simulation.network import Item, Port
@@ -36,6 +37,7 @@ OpId = tuple[int, int, int]
 
 EPOCH_START = 1_700_000_000
 GIVE_UP_SECONDS = 10.0
+RETRY_STORE = 5.0
 Disk = tuple[tuple[Row, ...], tuple[OpId, ...]]
 
 
@@ -105,12 +107,20 @@ class SimulatedMachine(Machine):
     def _reply(self, request: Request, result: int) -> None:
         if request.token is not None:
             op = (*self.own, request.count) if request.count else None
-            self.app.node.world.checker.answered(self.app.node, request.token, op, result)
+            checker = self.app.node.world.checker
+            checker.answered(self.app.node, request.token, op, result)
+            if result == 0 and request.subtype == FsOp.MKDIR:
+                path = FsMessage.unpack(request.subtype, b"".join(request.payload)).path
+                if path is not None and is_lock_path(path):
+                    checker.lock_granted(self.app.node, request.token, path)
         super()._reply(request, result)
 
 
 class EagerMachine(SimulatedMachine):
     """Sends while a synchronisation runs, as original nodes do (W7); receives like ours."""
+
+    def _settles(self, clock: Clock) -> bool:
+        return True
 
     def _send_held(self, clock: Clock) -> None:
         mode = self.mode
@@ -131,6 +141,9 @@ class Node:
         self.skew = skew
         self.machine_type = machine
         self.disks: deque[Disk] = deque([disk], maxlen=4)
+        self.archive: deque[Disk] = deque(maxlen=3)
+        self.disk_full_until = 0.0
+        self.unwritten = False
         self.pid = 100
         self.machine: SimulatedMachine | None = None
         self.app: RecordingDcdb | None = None
@@ -143,7 +156,8 @@ class Node:
         self.congested_until = 0.0
         self.queue: deque[tuple[Send, float]] = deque()
         self.rejoin_at: float | None = None
-        self.reload_at: float | None = None
+        self.retry_at: float | None = None
+        self._writes = 0
         self.waiting: dict[object, float] = {}
         self.start()
 
@@ -185,7 +199,8 @@ class Node:
             checks_quorum=True,
         )
         self.rejoin_at = self.world.now
-        self.reload_at = None
+        self.retry_at = None
+        self.unwritten = False
         self.hung = False
         self.quorate = False
         self.effect_mode = Mode.START
@@ -198,20 +213,46 @@ class Node:
             self.port.close()
             self.port.outbox.append(("leave", self.process, b""))
         self.machine = self.app = None
+        self.unwritten = False
         self.queue.clear()
         self.waiting.clear()
         self.hung = False
 
     def persist(self) -> None:
-        """One transaction."""
+        """One transaction. If it fails its rows are kept, and the daemon hears of it a moment later."""
         assert self.app is not None
         self.app.tree.take_changes()
+        if self.world.now < self.disk_full_until:
+            self.unwritten = True
+            process = self.process
+            self.world._after(self.world.random.choice((0.0, 0.01)), lambda: self._store_failed(process))
+            return
+        self.unwritten = False
         self.disks.append((rows_of(self.app.tree), tuple(self.app.history)))
+        self._writes += 1
+        if self._writes % 8 == 0:
+            self.archive.append(self.disks[-1])
+
+    def _store_failed(self, process: Address) -> None:
+        if self.process == process and self.unwritten:
+            self.break_store()
 
     def break_store(self) -> None:
-        """A transaction fails."""
-        if self.app is not None:
+        """A transaction fails; in local memory everything is there."""
+        if self.app is not None and not self.app.tree.error:
             self.app.tree.error = True
+            self.retry_at = self.world.now + RETRY_STORE
+
+    def _retry_store(self) -> None:
+        """As the daemon does: the rows are still there and are written once there is room."""
+        assert self.app is not None
+        assert self.machine is not None
+        if self.world.now < self.disk_full_until:
+            self.retry_at = self.world.now + RETRY_STORE
+            return
+        self.app.tree.error = False
+        self.persist()
+        self.carry_out(self.machine.reloaded(self.clock))
 
     # Events
 
@@ -229,7 +270,8 @@ class Node:
             effects = machine.message(item.sender, item.data, self.clock)
         else:
             effects = machine.confchg(item.members, item.left, item.joined, self.clock)
-        if self.app.tree.root.version != version and not self.app.tree.error:
+        self.world.checker.shows(self)
+        if self.app.tree.root.version != version:
             self.persist()
         self.carry_out(effects)
         self.world.checker.delivered(self, item)
@@ -258,13 +300,9 @@ class Node:
             if self.machine.mode not in (Mode.ERROR, Mode.VERSION_ERROR):
                 self.port.outbox.append(("join", self.process, b""))
                 self.carry_out(self.machine.connected(self.clock))
-        if self.reload_at is not None and now >= self.reload_at:
-            self.reload_at = None
-            assert self.app is not None
-            rows, history = self.disks[-1]
-            self.app.tree = Tree.load(rows, self.clock.wall)
-            self.app.history = list(history)
-            self.carry_out(self.machine.reloaded(self.clock))
+        if self.retry_at is not None and now >= self.retry_at:
+            self.retry_at = None
+            self._retry_store()
         self.carry_out(self.machine.tick(self.clock))
         self.world.checker.bounded(self)
         self.pump()
@@ -300,7 +338,7 @@ class Node:
                     self.port.close()
                     self.port.outbox.append(("leave", self.process, b""))
             elif isinstance(effect, Reload):
-                self.reload_at = self.world.now + effect.delay
+                self.retry_at = self.world.now + effect.delay
             elif isinstance(effect, Reply):
                 self.world.checker.replied(self, effect)
             elif isinstance(effect, ModeChanged):

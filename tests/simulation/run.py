@@ -15,13 +15,16 @@ def main() -> int:
     parser = argparse.ArgumentParser(description=__doc__)
     parser.add_argument("--seed", type=int, default=0, help="the (first) seed")
     parser.add_argument("--count", type=int, default=1, help="how many seeds")
+    parser.add_argument(
+        "--size", type=int, default=0, help="how many nodes, instead of what the seed decides"
+    )
     parser.add_argument("--trace", action="store_true", help="print every event")
     arguments = parser.parse_args()
     failed = []
     steps = applied = acknowledged = discarded = 0
     started = time.monotonic()
     for seed in range(arguments.seed, arguments.seed + arguments.count):
-        world = World(seed, trace=arguments.trace)
+        world = World(seed, trace=arguments.trace, size=arguments.size)
         try:
             world.run()
         except Violation as violation:

@@ -9,6 +9,8 @@ from tests.simulation.world import World
 
 SEEDS = 2000
 CHUNK = 50
+MANY_SEEDS = 10_000
+MANY_CHUNK = 250
 REPLAY = ".venv/bin/python -m tests.simulation.run --trace --seed"
 
 
@@ -35,10 +37,21 @@ def test_a_seed_gives_the_same_run_every_time() -> None:
 
 
 @pytest.mark.long
-@pytest.mark.parametrize("first", range(100_000, 120_000, 500))
+@pytest.mark.parametrize("first", range(SEEDS, MANY_SEEDS, MANY_CHUNK))
 def test_many_more_seeds(first: int) -> None:
-    for seed in range(first, first + 500):
+    for seed in range(first, first + MANY_CHUNK):
         try:
             World(seed).run()
         except Violation as violation:
             pytest.fail(f"{violation}\nreplay: {REPLAY} {seed}")
+
+
+@pytest.mark.long
+@pytest.mark.parametrize("size", [32, 64, 128])
+def test_large_clusters(size: int) -> None:
+    for seed in range(3):
+        world = World(seed, size=size)
+        try:
+            world.run()
+        except Violation as violation:
+            pytest.fail(f"{violation}\nreplay: {REPLAY} {seed} --size {size}")

@@ -12,11 +12,11 @@ from collections.abc import Callable
 from random import Random
 
 from quorate.pmxcfs.effects import Address, Committed, Effect, Mode
-from quorate.pmxcfs.guard import precheck_delete, precheck_mkdir, precheck_rename
-from quorate.pmxcfs.paths import is_lock_path
 from quorate.pmxcfs.tree import Tree
-from quorate.pmxcfs.wire import FsMessage, FsOp, Unlock
+from quorate.pmxcfs.wire import Unlock
 from tests.simulation.checker import Checker, Violation
+from tests.simulation.clients import operation
+from tests.simulation.faults import Faults
 from tests.simulation.network import Item, Network
 from tests.simulation.node import EPOCH_START, Disk, EagerMachine, Node, OpId, SimulatedMachine, rows_of
 
@@ -26,38 +26,23 @@ REST_SECONDS = 240.0
 """After healing, everything must be in sync within this (virtual) time: a few rejoins with their delays."""
 MAX_STEPS = 200_000
 
-DIRECTORIES = (b"a", b"b", b"priv/lock/x", b"priv/lock/y")
-FILES = (b"a/f", b"a/g", b"b/f", b"top")
 
-FAULTS = (
-    "partition",
-    "partition",
-    "merge",
-    "merge",
-    "power off",
-    "kill",
-    "hang",
-    "congestion",
-    "store",
-    "corosync",
-    "old disk",
-    "ghost",
-    "stale process",
-)
-
-
-class World:
+class World(Faults):
     """One run. ``trace`` collects a line per event when asked for."""
 
     def __init__(
-        self, seed: int, mutant: type[SimulatedMachine] | None = None, *, trace: bool = False
+        self, seed: int, mutant: type[SimulatedMachine] | None = None, *, trace: bool = False, size: int = 0
     ) -> None:
+        """``size``: how many nodes; 0: as the seed decides."""
         self.seed = seed
         self.random = Random(seed)
         self.now = 0.0
         self.trace: list[str] | None = [] if trace else None
         self.steps = 0
-        self.nodeids = [10 * (n + 1) for n in range(self.random.choice((2, 3, 3, 3, 4, 5)))]
+        self.nodeids = [10 * (n + 1) for n in range(size or self._size())]
+        self.large = len(self.nodeids) > 8
+        self.burst = 16 if len(self.nodeids) > 16 else 1
+        self.pace = STEP_SECONDS * min(1.0, 8 / len(self.nodeids))
         self.late_quorum = self.random.random() < 0.25
         self.knows_nodes = self.random.random() < 0.5
         self.network = Network(self.random, self.nodeids)
@@ -66,7 +51,6 @@ class World:
         self._heap: list[tuple[float, int, Callable[[], None]]] = []
         self._serial = 0
         self._tick_at = 0.0
-        self._ghosts = 0
         self._number = 0
         self.healed = False
         self.base = self._base_disk()
@@ -89,10 +73,24 @@ class World:
                 eager.start()
         self.forever_hung: Node | None = None
 
+    def _size(self) -> int:
+        """Small clusters find most; every now and then a larger one. ``size`` makes the largest."""
+        dice = self.random.random()
+        if dice < 0.985:
+            return self.random.choice((2, 3, 3, 3, 4, 5))
+        return self.random.randint(6, 16) if dice < 0.997 else self.random.randint(17, 128)
+
     def run(self) -> None:
         """Faults and traffic, then healing, then rest."""
         end = self.random.uniform(8.0, 20.0)
-        if self.random.random() < 0.5:
+        if self.large:  # each is alone in its group first: joining one by one costs n rounds of n states
+            self._reform([frozenset({nodeid}) for nodeid in self.nodeids])
+            half = len(self.nodeids) // 2
+            self._at(
+                0.6, lambda: self._reform([frozenset(self.nodeids[:half]), frozenset(self.nodeids[half:])])
+            )
+            self._at(0.9, lambda: self._reform([frozenset(self.nodeids)]))
+        elif self.random.random() < 0.5:
             self._reform([frozenset(self.nodeids)])
         else:
             for nodeid in self.nodeids:
@@ -116,8 +114,8 @@ class World:
             if self.now > end + REST_SECONDS:
                 raise Violation(f"not at rest {REST_SECONDS:.0f} s after healing: {self._picture()}")
             self.steps += 1
-            if self.steps > MAX_STEPS:
-                raise Violation(f"no rest after {MAX_STEPS} steps: {self._picture()}")
+            if self.steps > MAX_STEPS + 100 * len(self.nodeids) ** 2:
+                raise Violation(f"no rest after {self.steps} steps: {self._picture()}")
             self._step()
 
     # The loop
@@ -131,6 +129,24 @@ class World:
             for node in self.nodes.values():
                 node.tick()
             return
+        work = self._some_work() if self.large else self._all_work()
+        if not work:
+            self.now = min(self._tick_at, self._heap[0][0] if self._heap else self._tick_at)
+            return
+        self.now += self.pace * self.random.random()
+        ordering, node = self.random.choice(work)
+        if ordering:
+            self.network.order_one(node.nodeid)
+        else:
+            for _ in range(self.burst):
+                item = node.port.read()
+                if self.trace is not None:
+                    self._note(node, item)
+                node.receive(item)
+                if node.hung or not node.port.readable:
+                    break
+
+    def _all_work(self) -> list[tuple[bool, Node]]:
         work: list[tuple[bool, Node]] = []
         for node in self.nodes.values():
             port = node.port
@@ -138,29 +154,33 @@ class World:
                 work.append((True, node))
             if not node.hung and port.readable:
                 work.append((False, node))
-        if not work:
-            self.now = min(self._tick_at, self._heap[0][0] if self._heap else self._tick_at)
-            return
-        self.now += STEP_SECONDS * self.random.random()
-        ordering, node = self.random.choice(work)
-        if ordering:
-            self.network.order_one(node.nodeid)
-        else:
-            item = node.port.read()
-            if self.trace is not None:
-                self._note(node, item)
-            node.receive(item)
+        return work
+
+    def _some_work(self) -> list[tuple[bool, Node]]:
+        """The same of the first node that has any, from a random one on: what many nodes can afford."""
+        first = self.random.randrange(len(self.nodeids))
+        for nodeid in (*self.nodeids[first:], *self.nodeids[:first]):
+            node = self.nodes[nodeid]
+            work = []
+            if node.port.outbox and node.port.ring is not None:
+                work.append((True, node))
+            if not node.hung and node.port.readable:
+                work.append((False, node))
+            if work:
+                return work
+        return []
 
     def _at_rest(self) -> bool:
         indexes = set()
         for node in self.nodes.values():
             if node is self.forever_hung:
                 continue
+            if node.app is None or node.app.tree.error or node.unwritten:
+                return False
             if node.mode is not Mode.SYNCED or node.waiting or node.queue or node.rejoin_at is not None:
                 return False
             if node.port.outbox or node.port.readable:
                 return False
-            assert node.app is not None
             indexes.add(node.app.tree.index())
         if self._heap:
             return False
@@ -198,9 +218,6 @@ class World:
         else:
             tell()
 
-    def _components(self) -> list[frozenset[int]]:
-        return [ring.nodes for ring in self.network.rings]
-
     def _merge_one(self, nodeid: int) -> Callable[[], None]:
         def merge() -> None:
             if self.nodes[nodeid].up and self.network.ports[nodeid].ring is None:
@@ -210,106 +227,6 @@ class World:
 
         return merge
 
-    def _remove(self, nodeid: int) -> None:
-        self._reform([rest for part in self._components() if (rest := part - {nodeid})])
-
-    # Faults
-
-    def _fault(self) -> None:
-        if self.healed:
-            return
-        kind = self.random.choice(FAULTS)
-        node = self.random.choice(list(self.nodes.values()))
-        self.say(f"fault: {kind} (node {node.nodeid})")
-        getattr(self, "_fault_" + kind.replace(" ", "_"))(node)
-
-    def _fault_partition(self, node: Node) -> None:
-        reached = [nodeid for part in self._components() for nodeid in sorted(part)]
-        if len(reached) > 1:
-            self.random.shuffle(reached)
-            cut = self.random.randint(1, len(reached) - 1)
-            self._reform([frozenset(reached[:cut]), frozenset(reached[cut:])])
-
-    def _fault_merge(self, node: Node) -> None:
-        parts = self._components()
-        if len(parts) > 1:
-            self._reform([parts[0] | parts[1], *parts[2:]])
-
-    def _fault_power_off(self, node: Node, disk: Disk | None = None) -> None:
-        if not node.up:
-            return
-        node.up = False
-        if node.machine is not None:
-            node.kill(self.random.randint(0, 2))
-        if disk is not None:
-            node.disks.clear()
-            node.disks.append(disk)
-        self.checker.restarted(node, node.disks[-1][1])
-        self._remove(node.nodeid)
-        self._after(self.random.uniform(0.5, 6.0), lambda: self._power_on(node))
-
-    def _power_on(self, node: Node) -> None:
-        if not node.up:
-            node.up = True
-            node.start()
-            self._merge_one(node.nodeid)()
-
-    def _fault_old_disk(self, node: Node) -> None:
-        self._fault_power_off(node, self.random.choice((self.base, node.disks[0])))
-
-    def _fault_kill(self, node: Node) -> None:
-        if node.up and node.machine is not None:
-            node.kill(self.random.randint(0, 2))
-            self.checker.restarted(node, node.disks[-1][1])
-            self._after(self.random.uniform(0.2, 3.0), lambda: self._start(node))
-
-    def _start(self, node: Node) -> None:
-        if node.up and node.machine is None:
-            node.start()
-            ring = node.port.ring
-            if ring is not None:
-                self._tell(node, 2 * len(ring.nodes) > len(self.nodeids), ring.nodes)
-
-    def _fault_stale_process(self, node: Node) -> None:
-        """A process dies and the group does not notice."""
-        if node.up and node.machine is not None and node.port.process is not None:
-            self._fault_kill(node)
-            node.port.outbox.clear()
-            node.pid += 100
-
-    def _fault_hang(self, node: Node) -> None:
-        if node.machine is None or node.hung:
-            return
-        node.hung = True
-        seconds = self.random.choice((0.5, 3.0, 25.0))
-        node.hung_for = seconds
-        process = node.process
-
-        def resume() -> None:
-            if node.process == process:
-                node.hung = False
-
-        self._after(seconds, resume)
-
-    def _fault_congestion(self, node: Node) -> None:
-        node.congested_until = self.now + self.random.choice((0.3, 3.0, 12.0))
-
-    def _fault_store(self, node: Node) -> None:
-        node.break_store()
-
-    def _fault_corosync(self, node: Node) -> None:
-        if node.up and node.port.ring is not None:
-            self._remove(node.nodeid)
-            node.disconnect()
-            self._after(self.random.uniform(0.5, 3.0), self._merge_one(node.nodeid))
-
-    def _fault_ghost(self, node: Node) -> None:
-        ring = node.port.ring
-        if ring is not None:
-            self._ghosts += 1
-            ghost = Address(self.random.choice((5, 99)), self._ghosts)
-            ring.join(ghost)
-
     def _heal(self) -> None:
         self.say("heal")
         self.healed = True
@@ -317,7 +234,7 @@ class World:
         if len(nodes) > 2 and self.random.random() < 0.1:
             self.forever_hung = self.random.choice(nodes)
         for node in nodes:
-            node.congested_until = 0.0
+            node.congested_until = node.disk_full_until = 0.0
             self._power_on(node)
             self._start(node)
             node.hung = node is self.forever_hung
@@ -332,7 +249,7 @@ class World:
             node = self.random.choice(list(self.nodes.values()))
             if node.machine is None or node.app is None or node.hung:
                 return
-            message = self._operation(node.app.tree, number)
+            message = operation(self.random, node.app.tree, number)
             if message is not None:
                 token = None if isinstance(message, Unlock) else (number, node.nodeid)
                 if self.trace is not None:
@@ -340,30 +257,6 @@ class World:
                 node.submit(message.op, message.parts(), token)
 
         return act
-
-    def _operation(self, tree: Tree, number: int) -> FsMessage | Unlock | None:
-        op = self.random.choice((FsOp.MKDIR, FsOp.CREATE, FsOp.WRITE, FsOp.WRITE, *FsOp))
-        directory, file = self.random.choice(DIRECTORIES), self.random.choice(FILES)
-        if op is FsOp.MKDIR:
-            return FsMessage(op, directory) if precheck_mkdir(tree, directory) == 0 else None
-        if op is FsOp.CREATE:
-            return FsMessage(op, file)
-        if op is FsOp.WRITE:
-            return FsMessage(op, file, data=b"%d" % number, offset=self.random.choice((0, 0, 3)))
-        if op is FsOp.MTIME:
-            return FsMessage(op, file, offset=EPOCH_START + number)
-        if op is FsOp.DELETE:
-            path = self.random.choice((directory, file))
-            return FsMessage(op, path) if precheck_delete(tree, path) == 0 else None
-        if op is FsOp.RENAME:
-            other = self.random.choice(FILES)
-            if other == file or precheck_rename(tree, file, other) != 0:
-                return None
-            return FsMessage(op, file, other)
-        entry = tree.lookup(directory)
-        if entry is None or not is_lock_path(directory):
-            return None
-        return Unlock(FsOp.UNLOCK_REQUEST, entry.lock_checksum(), directory)
 
     def _base_disk(self) -> Disk:
         tree = Tree.new(EPOCH_START)
@@ -390,6 +283,7 @@ class World:
     def _picture(self) -> str:
         return "; ".join(
             f"node {node.nodeid} {'hung' if node.hung else node.mode!r}"
+            f"{' read-only' if node.app and node.app.tree.error else ''}"
             f" version {node.app.tree.root.version if node.app else None} waiting {len(node.waiting)}"
             f" members {[tuple(m) for m in node.machine.members] if node.machine else None}"
             for node in self.nodes.values()

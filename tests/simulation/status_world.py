@@ -1,0 +1,268 @@
+"""The status group in a virtual network: keys, RRD texts and the cluster log of every node, with faults.
+
+``StatusWorld(seed).run()`` raises ``Violation`` when, after healing, a node does not know every key of every
+other one, or when two nodes hold different logs.
+"""
+
+from __future__ import annotations
+
+from collections import deque
+from collections.abc import Sequence
+from random import Random
+
+from quorate.pmxcfs import status
+from quorate.pmxcfs.clinfo import ClusterInfo
+from quorate.pmxcfs.clinfo import Node as Member
+from quorate.pmxcfs.effects import Address, Clock, Effect, LeaveGroup, Level, Log, Mode, Rejoin, Send
+from quorate.pmxcfs.replication import Machine
+from quorate.pmxcfs.status import Status
+from quorate.pmxcfs.tree import Tree
+from tests.simulation.checker import Violation
+from tests.simulation.network import Item, Network, Port
+
+START = 1_700_000_000
+TICK_SECONDS = 0.25
+REST_SECONDS = 240.0
+KEYS = (b"a", b"b", b"ceph-version")
+FAULTS = ("partition", "merge", "kill", "hang", "congestion", "ghost", "clock", "corosync")
+
+
+class StatusNode:
+    """One daemon's share in the group."""
+
+    def __init__(self, world: StatusWorld, nodeid: int) -> None:
+        self.world = world
+        self.nodeid = nodeid
+        self.skew = world.random.choice((0, 0, -3, 7))
+        self.pid = 100
+        self.hung_until = 0.0
+        self.congested_until = 0.0
+        self.keys: dict[bytes, bytes] = {}
+        self.warnings: list[str] = []
+        self.start()
+
+    @property
+    def port(self) -> Port:
+        return self.world.network.ports[self.nodeid]
+
+    @property
+    def process(self) -> Address:
+        return Address(self.nodeid, self.pid)
+
+    @property
+    def clock(self) -> Clock:
+        return Clock(START + int(self.world.now) + self.skew, 1000.0 + self.world.now)
+
+    @property
+    def hung(self) -> bool:
+        return self.world.now < self.hung_until
+
+    def start(self) -> None:
+        """A new process: keys are gone, the log is fetched from the others."""
+        self.pid += 1
+        self.keys.clear()
+        self.queue: deque[tuple[Send, float]] = deque()
+        self.hung_until = 0.0
+        tree = Tree.new(START)
+        self.store = Status(
+            f"n{self.nodeid}",
+            ip=f"10.0.0.{self.nodeid}",
+            pid=self.pid,
+            cluster=True,
+            tree=lambda: tree,
+            quorate=lambda: True,
+            now=lambda: self.clock.wall,
+        )
+        members = {nodeid: Member(nodeid, f"n{nodeid}", 1) for nodeid in self.world.nodeids}
+        self.store.set_cluster_info(ClusterInfo("c", 1, members))
+        self.machine = Machine(
+            self.store,
+            nodeid=self.nodeid,
+            pid=self.pid,
+            protocol_version=status.PROTOCOL_VERSION,
+            has_updates=False,
+            verifies=False,
+            checks_quorum=False,
+        )
+        self.rejoin_at: float | None = self.world.now
+
+    def kill(self) -> None:
+        if self.port.process == self.process:
+            self.port.close()
+        self.port.outbox.append(("leave", self.process, b""))
+        self.start()
+
+    def receive(self, item: Item) -> None:
+        if item.members is None:
+            self.carry_out(self.machine.message(item.sender, item.data, self.clock))
+        else:
+            self.carry_out(self.machine.confchg(item.members, item.left, item.joined, self.clock))
+
+    def tick(self) -> None:
+        if self.hung:
+            return
+        if self.rejoin_at is not None and self.world.now >= self.rejoin_at and self.port.ring is not None:
+            self.rejoin_at = None
+            self.store.joined(self.process)
+            self.port.outbox.append(("join", self.process, b""))
+            self.carry_out(self.machine.connected(self.clock))
+        self.carry_out(self.machine.tick(self.clock))
+
+    def act(self, number: int) -> None:
+        """What a program asks for."""
+        random = self.world.random
+        if random.random() < 0.4:
+            key, value = random.choice(KEYS), random.choice((b"%d" % number, b"%d" % number, b""))
+            _, message = self.store.set_value(key, value)
+            self.keys[key] = value
+        else:
+            message = self.store.log(
+                ident=b"root", tag=b"t", pid=1, priority=random.randrange(8), message=b"%d" % number
+            )
+        if message is not None:
+            self.carry_out(self.machine.submit(message.subtype, message.payload, None, self.clock))
+
+    def carry_out(self, effects: Sequence[Effect]) -> None:
+        for effect in effects:
+            if isinstance(effect, Send):
+                self.queue.append((effect, self.world.now))
+            elif isinstance(effect, LeaveGroup):
+                self.queue.clear()
+                self.port.outbox.append(("leave", self.process, b""))
+            elif isinstance(effect, Rejoin):
+                self.rejoin_at = self.world.now + effect.delay
+                if effect.fresh and self.port.process == self.process:
+                    self.queue.clear()
+                    self.port.close()
+                    self.port.outbox.append(("leave", self.process, b""))
+            elif isinstance(effect, Log) and effect.level is Level.WARNING:
+                self.warnings.append(effect.text)
+        self.pump()
+
+    def pump(self) -> None:
+        if self.world.now < self.congested_until:
+            while self.queue and self.world.now - self.queue[0][1] > 10.0:
+                send, _ = self.queue.popleft()
+                self.carry_out(self.machine.send_failed(self.clock, [send]))
+            return
+        while self.queue:
+            send, _ = self.queue.popleft()
+            self.port.outbox.append(("message", self.process, send.data))
+
+
+class StatusWorld:
+    """One run: faults and traffic, healing, rest, comparison."""
+
+    def __init__(self, seed: int) -> None:
+        self.random = Random(seed)
+        self.now = 0.0
+        self.nodeids = [10 * (n + 1) for n in range(self.random.choice((2, 3, 3, 4, 5)))]
+        self.network = Network(self.random, self.nodeids)
+        self.nodes = {nodeid: StatusNode(self, nodeid) for nodeid in self.nodeids}
+        self.entries = 0
+
+    def run(self) -> None:
+        random = self.random
+        end = random.uniform(6.0, 15.0)
+        events = [(random.uniform(0.2, end + 1.0), number) for number in range(random.randint(10, 40))]
+        events += [(random.uniform(1.0, end), -1) for _ in range(random.randint(2, 6))]
+        events = sorted([*events, (end, -2)], reverse=True)
+        self.network.reform([frozenset(self.nodeids)])
+        tick_at = 0.0
+        while events or not self._at_rest():
+            if self.now > end + REST_SECONDS:
+                raise Violation(f"not at rest {REST_SECONDS:.0f} s after healing: {self._picture()}")
+            if events and events[-1][0] <= self.now:
+                self._event(events.pop()[1], healed=not any(number == -2 for _, number in events))
+            elif self.now >= tick_at:
+                tick_at = self.now + TICK_SECONDS
+                for node in self.nodes.values():
+                    node.tick()
+            elif not self._move():
+                self.now = min(tick_at, events[-1][0] if events else tick_at)
+        self._compare()
+
+    def _move(self) -> bool:
+        work = [(True, node) for node in self.nodes.values() if node.port.outbox and node.port.ring]
+        work += [(False, node) for node in self.nodes.values() if not node.hung and node.port.readable]
+        if not work:
+            return False
+        self.now += 0.001 * self.random.random()
+        ordering, node = self.random.choice(work)
+        if ordering:
+            self.network.order_one(node.nodeid)
+        else:
+            node.receive(node.port.read())
+        return True
+
+    def _event(self, number: int, *, healed: bool) -> None:
+        node = self.random.choice(list(self.nodes.values()))
+        if number >= 0:
+            if not node.hung:
+                node.act(number)
+        elif number == -2:
+            for each in self.nodes.values():
+                each.hung_until = each.congested_until = 0.0
+            self.network.reform([frozenset(self.nodeids)])
+        elif not healed:
+            self._fault(self.random.choice(FAULTS), node)
+
+    def _fault(self, kind: str, node: StatusNode) -> None:
+        parts = [ring.nodes for ring in self.network.rings]
+        if kind == "partition":
+            left = frozenset(self.random.sample(self.nodeids, self.random.randint(1, len(self.nodeids) - 1)))
+            self.network.reform([left, frozenset(self.nodeids) - left])
+        elif kind == "merge":
+            self.network.reform([frozenset(self.nodeids)])
+        elif kind == "kill":
+            node.kill()
+        elif kind == "hang":
+            node.hung_until = self.now + self.random.choice((0.5, 3.0, 25.0))
+        elif kind == "congestion":
+            node.congested_until = self.now + self.random.choice((0.3, 3.0, 12.0))
+        elif kind == "ghost" and node.port.ring is not None:
+            node.port.ring.join(Address(99, self.random.randint(1, 9)))
+        elif kind == "clock":
+            node.skew += self.random.choice((-3600, -5, 5, 3600))
+        elif kind == "corosync":
+            self.network.reform([rest for part in parts if (rest := part - {node.nodeid})])
+            node.queue.clear()
+            node.carry_out(node.machine.disconnected(node.clock))
+            node.rejoin_at = self.now + 1.0
+
+    def _at_rest(self) -> bool:
+        return not any(
+            node.machine.mode is not Mode.SYNCED
+            or node.queue
+            or node.rejoin_at is not None
+            or node.port.outbox
+            or node.port.readable
+            or len({member.nodeid for member in node.machine.members} & set(self.nodeids))
+            != len(self.nodeids)
+            for node in self.nodes.values()
+        )
+
+    def _compare(self) -> None:
+        logs = {}
+        for node in self.nodes.values():
+            for owner in self.nodes.values():
+                for key, value in owner.keys.items():
+                    known = node.store.get_value(key, f"n{owner.nodeid}")
+                    if value and known != value:
+                        raise Violation(
+                            f"node {node.nodeid} has {known!r} for {key!r} of {owner.nodeid}: {value!r}"
+                        )
+            logs[node.nodeid] = node.store.state()
+            ips = node.store.members()
+            if any(f"10.0.0.{nodeid}".encode() not in ips for nodeid in self.nodeids):
+                raise Violation(f"node {node.nodeid} lacks addresses: {ips.decode()}")
+        if len(set(logs.values())) != 1:
+            raise Violation(f"the logs differ: {self._picture()}")
+        self.entries = self.nodes[self.nodeids[0]].store.clusterlog().count(b'"uid"')
+
+    def _picture(self) -> str:
+        return "; ".join(
+            f"node {node.nodeid} {node.machine.mode!r} members {[tuple(m) for m in node.machine.members]}"
+            f" log {[visit.entry.message for visit in node.store._log.ring.walk()]}"
+            for node in self.nodes.values()
+        )
