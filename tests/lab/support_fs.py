@@ -21,6 +21,7 @@ from typing import Any, NamedTuple
 from lab import Lab, LabError, Node, Process, WaitTimeoutError, wait_for
 from lab.cluster import READY_SECONDS, wait_mounted, wait_writable
 from lab.handmade import TEST_TOKEN, corosync_conf, wait_quorate
+from lab.layer import DAEMONS
 from quorate.pmxcfs.entry import DIRECTORY
 from quorate.pmxcfs.rows import Row
 from quorate.pmxcfs.tree import Tree
@@ -32,7 +33,8 @@ PYTHON = "/usr/bin/python3"
 CALL_SECONDS = 60.0
 """Far above every bound of the system, so that a hanging call is told from a slow one."""
 CONVERGE_SECONDS = 60.0
-API_UNITS = ("pvedaemon", "pveproxy")
+OTHER_UNITS = tuple(unit for unit in DAEMONS if unit != "pve-cluster")
+"""Masked: they write into /etc/pve by themselves, which the comparison of nodes could meet."""
 
 LOST_QUORUM = r"\[quorum\]|lost quorum"
 
@@ -41,7 +43,7 @@ LOST_QUORUM = r"\[quorum\]|lost quorum"
 
 @contextmanager
 def file_system_cluster(laboratories: Any, *, nodes: int = 3, token: int = TEST_TOKEN) -> Iterator[Lab]:
-    """Nodes with Corosync and pmxcfs but without the API; they form the cluster as they boot."""
+    """Nodes with Corosync and pmxcfs alone; they form the cluster as they boot."""
     with laboratories.lab(nodes=nodes, boot=[]) as lab:
         prepare(lab, token=token)
         lab.power_on()
@@ -50,7 +52,7 @@ def file_system_cluster(laboratories: Any, *, nodes: int = 3, token: int = TEST_
 
 
 def prepare(lab: Lab, *, token: int = TEST_TOKEN) -> None:
-    """Put one corosync.conf and key on the disk of every node, all of them off, and mask the API."""
+    """Put one corosync.conf and key on the disk of every node, all of them off, and mask all but pmxcfs."""
     text = corosync_conf(lab.record.node_names(), lab.record.links, token=token)
     key = os.urandom(256)
     for name in lab.record.node_names():
@@ -62,7 +64,7 @@ def prepare(lab: Lab, *, token: int = TEST_TOKEN) -> None:
         (corosync / "authkey").write_bytes(key)
         units = etc / "systemd/system"
         units.mkdir(parents=True, exist_ok=True)
-        for unit in API_UNITS:
+        for unit in OTHER_UNITS:
             (units / f"{unit}.service").symlink_to("/dev/null")
 
 
