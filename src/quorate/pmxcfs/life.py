@@ -45,6 +45,11 @@ RELOAD_SECONDS = 5.0
 
 MAX_RELOAD_SECONDS = 300.0
 
+SETTLE_SECONDS = 5.0
+"""How long a machine that has just started keeps its own messages back for nodes that quorum counts but the
+group does not list yet. When all daemons were killed at once, the first to return may hold an older state
+than the others stored; with new messages its version would overtake theirs (W24)."""
+
 
 class Life:
     """State and the ways from mode to mode. Effects collect in ``_out`` until the event is over."""
@@ -84,6 +89,8 @@ class Life:
 
         self._leaving = False
         self._stopped = False
+        self._settled = not has_updates
+        self._first_synced: float | None = None
         self._synced_members: set[Address] = set()
         self._own_state = b""
         self._leader: Address | None = None
@@ -93,7 +100,6 @@ class Life:
         self._failures = 0
         self._out: list[Effect] = []
 
-    # What others may look at
     # What others may look at
 
     @property
@@ -117,7 +123,7 @@ class Life:
 
     def _send_held(self, clock: Clock) -> None:
         """Send what waits: only while synced (W7), only with quorum (W6), counts in the order of sending."""
-        while self.mode is Mode.SYNCED and self.requests.sendable:
+        while self.mode is Mode.SYNCED and self.requests.sendable and self._settles(clock):
             request = self.requests.take()
             if self.checks_quorum and not self.quorate:
                 self._reply(request, -errno.EACCES)
@@ -125,6 +131,16 @@ class Life:
             self.requests.number(request, clock.wall)
             header = wire.NormalHeader(request.subtype, self.protocol_version, request.time, request.count)
             self._out.append(Send((header.pack(), *request.payload), MessageType.NORMAL, request.count))
+
+    def _settles(self, clock: Clock) -> bool:
+        """Whether all nodes that may hold a newer state had their chance to show it since the start."""
+        if not self._settled and self._first_synced is not None:
+            nodes = self.quorum_nodes
+            present = {member.nodeid for member in self.members}
+            over = clock.mono - self._first_synced >= SETTLE_SECONDS
+            self._settled = over or nodes is None or nodes <= present
+            return self._settled
+        return True
 
     def _drain_held(self) -> list[Request]:
         drained = []
@@ -159,6 +175,8 @@ class Life:
             self._out.append(ModeChanged(self.mode, mode))
             self.mode = mode
             self.deadlines.entered(clock.mono)
+            if mode is Mode.SYNCED and self._first_synced is None:
+                self._first_synced = clock.mono
 
     def _leave(self, clock: Clock, why: str, *, failure: bool = True) -> None:
         """The leave action (core 6.1, 6.8)."""

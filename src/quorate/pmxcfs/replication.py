@@ -171,6 +171,7 @@ class Machine(Synchronisation):
         for token in self.requests.expire(clock.mono):
             self._out.append(Reply(token, -errno.EBUSY))
         self.deadlines.check(self, clock)
+        self._send_held(clock)
         return self._effects()
 
     def verify(self, clock: Clock) -> list[Effect]:
