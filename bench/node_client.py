@@ -158,11 +158,19 @@ class Client:
         return timed(count, lambda _: write(self.path("written"), BIG, PAGE))
 
     def fill(self, count):
-        """``count`` files of 1 KiB, 1,000 in a directory."""
-        for n in range(count):
-            if n % 1000 == 0:
-                os.makedirs(self.path(f"many/{n // 1000}"), exist_ok=True)
-            write(self.path(f"many/{n // 1000}/{n}"), os.urandom(1024))
+        """``count`` files of 1 KiB, 1,000 in a directory; by several threads, to have it done soon."""
+        for first in range(0, count, 1000):
+            os.makedirs(self.path(f"many/{first // 1000}"), exist_ok=True)
+
+        def some(first):
+            for n in range(first, count, THREADS):
+                write(self.path(f"many/{n // 1000}/{n}"), os.urandom(1024))
+
+        threads = [threading.Thread(target=some, args=(first,)) for first in range(THREADS)]
+        for thread in threads:
+            thread.start()
+        for thread in threads:
+            thread.join()
         return {}
 
     def fill_big(self, count):
