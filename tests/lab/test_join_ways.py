@@ -119,7 +119,11 @@ def test_join_over_the_api_of_the_joining_node(lab: Lab) -> None:
     ]
 
 
-def test_two_nodes_join_at_the_same_time_by_different_members(lab: Lab) -> None:
+def test_two_nodes_join_at_the_same_time_by_different_members(
+    lab: Lab, allow_warnings: Callable[[str], None]
+) -> None:
+    # until the one with the older file has the present one the membership forms anew again and again
+    allow_warnings(r"\[(status|dcdb)\] cannot send \d+ message\(s\): flow control for 10 s")
     n1, n2, n3, n4, _ = lab.nodes
     with start_add(n3, n1) as first, start_add(n4, n2) as second:
         output = [process.stdout.read() for process in (first, second)]
