@@ -108,8 +108,6 @@ def prepare(lab: Lab, setting: dict[str, str]) -> None:
     for node in lab.nodes:
         wait_mounted(node)
         wait_api(node)
-        # Debian's psmisc is not in the lab's base; busybox has the command as well
-        node.run(["ln", "-sf", "/bin/busybox", "/usr/local/bin/killall"])
     names = [name for name in setting.get("cluster", "").split(",") if name]
     if not names:
         return
