@@ -43,13 +43,15 @@ WRITES: Final = os.O_WRONLY | os.O_RDWR
 class Handle:
     """One open file. ``text`` is what a generated file said when it was opened."""
 
-    __slots__ = ("direct", "error", "flags", "target", "text")
+    __slots__ = ("begin", "direct", "end", "error", "flags", "target", "text")
 
     def __init__(self, target: Target, flags: int, *, direct: bool, text: bytes = b"") -> None:
         self.target = target
         self.flags = flags
         self.direct = direct
         self.text = text
+        self.begin = self.end = 0
+        """The last run of requests that were each written behind the other."""
         self.error = 0
         """Errno of a failed message, for this handle's next fsync or close: each handle is told once."""
 
@@ -182,9 +184,12 @@ class Files(MountBase):
             # The kernel's idea of the size may be older than the last change by another node.
             offset = node.size()
             self._forget_pages(node)
-        count = acceptable(offset, len(body.data))
+        if offset != handle.end:
+            handle.begin = offset
+        count = acceptable(offset, len(body.data), handle.begin)
         if count == 0:
             return errno.EFBIG
+        handle.end = offset + count
         data = body.data if count == len(body.data) else body.data[:count]
         if node.ghost is not None:
             return self._write_ghost(node, offset, data)

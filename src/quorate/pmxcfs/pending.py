@@ -105,9 +105,14 @@ class Pending:
         return Payload(self.low, bytes(self.data), self.exact)
 
 
-def acceptable(offset: int, length: int) -> int:
-    """How many of ``length`` bytes at ``offset`` are stored, 0: none, the file would become too large."""
+def acceptable(offset: int, length: int, begin: int | None = None) -> int:
+    """How many of ``length`` bytes at ``offset`` are stored, 0: none, the file would become too large.
+
+    ``begin``: where the run of requests began that this one continues. The kernel cuts one ``write()`` where
+    it likes (under memory pressure also in the middle), so whole requests are counted from there.
+    """
     if offset + length <= MAX_FILE_SIZE:
         return length
-    room = MAX_FILE_SIZE - offset
-    return room // REQUEST_SIZE * REQUEST_SIZE if room > 0 else 0
+    begin = offset if begin is None else begin
+    end = begin + (MAX_FILE_SIZE - begin) // REQUEST_SIZE * REQUEST_SIZE
+    return max(end - offset, 0)

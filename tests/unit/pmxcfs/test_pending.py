@@ -82,3 +82,10 @@ def test_requests_that_fit_are_stored() -> None:
     assert acceptable(MAX_FILE_SIZE - 1, 2) == 0
     assert acceptable(2**32, 1) == 0
     assert acceptable(900_000, 300_000) == 131072
+
+
+def test_a_write_that_the_kernel_cut_anywhere_is_stored_as_if_it_had_not_been() -> None:
+    assert acceptable(1044480, 4097, begin=0) == 4096
+    assert acceptable(1044480, 4097) == 0
+    assert acceptable(900_000, 300_000, begin=100) == 100 + 7 * 131072 - 900_000
+    assert acceptable(1_000_000, 300_000, begin=100) == 0
