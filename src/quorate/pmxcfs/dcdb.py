@@ -156,7 +156,13 @@ def _changes_cluster_config(message: FsMessage) -> bool:
 
 
 def _diverged(old: Tree, new: Tree, lost: Sequence[LostEntry]) -> bool:
-    """Whether both histories gave the same version number to different changes, which proves a split."""
+    """Whether both histories gave the same version number to different changes, which proves a split.
+
+    A joining node's ``corosync.conf`` was imported from its host and is no change of anybody's: when several
+    nodes join at the same time it is older than the cluster's.
+    """
+    if all(entry.path == CLUSTER_CONFIG and entry.writer == 0 for entry in lost):
+        return False
     if old.root.version == new.root.version:
         return True
     theirs = {entry.version: (inode, entry.index_record()) for inode, entry in new.by_inode.items() if inode}

@@ -10,6 +10,7 @@ import subprocess
 import threading
 from collections.abc import Callable, Sequence
 from pathlib import Path
+from typing import Final
 
 from quorate.pmxcfs.propagation import (
     RELOAD_COMMAND,
@@ -19,6 +20,9 @@ from quorate.pmxcfs.propagation import (
     read_host_copy,
     write_host_copy,
 )
+
+MAX_TEXTS_PER_RELOAD: Final = 5
+"""How often a newer text may put the reload off, each time by its delay: somebody waits for it."""
 
 
 class Propagator:
@@ -83,10 +87,23 @@ class Propagator:
             if work is None and not reload:
                 return
             if (work is not None and self._bring(*work)) or reload:
-                with self._condition:
-                    if self._condition.wait_for(lambda: self._stopping, self._delay):
-                        return
+                if not self._settle():
+                    return
                 self._reload()
+
+    def _settle(self) -> bool:
+        """Wait before the reload; what arrives meanwhile is written at once, so that Corosync never reads a
+        text that is already out of date. False: it is the end."""
+        for _ in range(MAX_TEXTS_PER_RELOAD):
+            with self._condition:
+                self._condition.wait_for(lambda: self._next is not None or self._stopping, self._delay)
+                if self._stopping:
+                    return False
+                work, self._next = self._next, None
+            if work is None:
+                return True
+            self._bring(*work)
+        return True
 
     def _bring(self, text: bytes | None, notify: bool) -> bool:
         """Write the file if that is right; whether Corosync is to reload it."""

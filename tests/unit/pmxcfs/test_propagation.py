@@ -100,19 +100,34 @@ def log(lines: Lines) -> logging.Logger:
 
 
 def test_reload_on_the_node_that_changed_it_only(tmp_path: Path, lines: Lines, log: logging.Logger) -> None:
-    path, mark = tmp_path / "corosync.conf", tmp_path / "reloaded"
+    path = tmp_path / "corosync.conf"
     path.write_bytes(conf(1))
-    propagator = Propagator(path, log, command=("touch", str(mark)), delay=0.01)
+    propagator = Propagator(path, log, command=("false",), delay=0.01)
     propagator.submit(conf(2), notify=False)
     assert lines.wait_for(lambda lines: len(lines) == 1)
     propagator.submit(conf(3), notify=True)
-    assert lines.wait_for(lambda lines: len(lines) == 2)
+    assert lines.wait_for(lambda lines: len(lines) == 3)
     propagator.submit(conf(1), notify=True)
+    assert lines.wait_for(lambda lines: len(lines) == 4)
+    propagator.stop()
+    assert [line.split()[0] for line in lines.lines] == ["INFO", "INFO", "WARNING", "WARNING"]
+    assert "'false' failed" in lines.lines[2]
+    assert lines.lines[3].startswith("WARNING the cluster's corosync.conf has version 1")
+    assert path.read_bytes() == conf(3)
+
+
+def test_what_is_newer_when_corosync_is_to_reload_is_what_it_reads(
+    tmp_path: Path, lines: Lines, log: logging.Logger
+) -> None:
+    path, read = tmp_path / "corosync.conf", tmp_path / "read"
+    path.write_bytes(conf(1))
+    propagator = Propagator(path, log, command=("sh", "-c", f"cat {path} >> {read}; false"), delay=0.5)
+    propagator.submit(conf(2), notify=True)
+    assert lines.wait_for(lambda lines: len(lines) == 1)
+    propagator.submit(conf(3), notify=True)
     assert lines.wait_for(lambda lines: len(lines) == 3)
     propagator.stop()
-    assert mark.exists()
-    assert path.read_bytes() == conf(3)
-    assert lines.lines[2].startswith("WARNING the cluster's corosync.conf has version 1")
+    assert read.read_bytes() == conf(3)
 
 
 def test_at_the_start_the_file_is_written_before_corosync_may_start(

@@ -268,6 +268,24 @@ def test_losing_side_reports_what_it_loses() -> None:
     assert [entry.path for entry in lost.entries] == [b"mine"]
     [commit] = [effect for effect in effects if isinstance(effect, Committed)]
     assert effects.index(lost) < effects.index(commit)
+
+
+def test_a_joining_nodes_imported_configuration_is_not_reported_as_its_change() -> None:
+    def joiner(tree: Tree) -> None:
+        tree.create(b"corosync.conf", 0, EPOCH_START, 0)
+        tree.write(b"corosync.conf", 0, EPOCH_START, 0, b"config_version: 2", 0, True)
+
+    def member(tree: Tree) -> None:
+        tree.create(b"corosync.conf", 0, EPOCH_START, 0)
+        tree.write(b"corosync.conf", 0, EPOCH_START, 0, b"config_version: 1", 0, True)
+        tree.mkdir(b"more", 2, EPOCH_START, 0)
+
+    ring = Ring(Node(1, tree_of(joiner)), Node(2, tree_of(member)))
+    ring.confchg(1, 2, joined=[1, 2])
+    ring.run()
+    [lost] = [effect for effect in ring.trail[1] if isinstance(effect, LostEntries)]
+    assert [entry.path for entry in lost.entries] == [b"corosync.conf"]
+    assert not lost.diverged
     assert Propagate(notify=False) in effects
 
 
