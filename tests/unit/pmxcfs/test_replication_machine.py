@@ -268,6 +268,7 @@ def test_losing_side_reports_what_it_loses() -> None:
     assert [entry.path for entry in lost.entries] == [b"mine"]
     [commit] = [effect for effect in effects if isinstance(effect, Committed)]
     assert effects.index(lost) < effects.index(commit)
+    assert Propagate(notify=False) in effects
 
 
 def test_a_joining_nodes_imported_configuration_is_not_reported_as_its_change() -> None:
@@ -286,7 +287,6 @@ def test_a_joining_nodes_imported_configuration_is_not_reported_as_its_change() 
     [lost] = [effect for effect in ring.trail[1] if isinstance(effect, LostEntries)]
     assert [entry.path for entry in lost.entries] == [b"corosync.conf"]
     assert not lost.diverged
-    assert Propagate(notify=False) in effects
 
 
 def test_update_that_does_not_lead_to_the_leaders_index_changes_nothing() -> None:
