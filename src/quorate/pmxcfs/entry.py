@@ -163,6 +163,8 @@ class ChangeOp(Enum):
     RENAME = "rename"
     DROP = "drop"
     """Vanished from memory by a refused rename; its row stays (weakness W9)."""
+    PURGE = "purge"
+    """The row of what a DROP left in the database has to go now."""
     FORMAT = "format"
     """A new database: the root row has to be written. ``entry`` is not the tree's root but what is stored."""
 

@@ -22,7 +22,7 @@ class Invalidation(Files):
         """The tree changed; to be called before the next request is served."""
         for change in changes:
             op = change.op
-            if op is ChangeOp.FORMAT:
+            if op is ChangeOp.FORMAT or op is ChangeOp.PURGE:
                 continue
             key = (op, change.entry.inode)
             own = self.acknowledged.get(key, 0)

@@ -53,7 +53,8 @@ def rows_from_changes(changes: Iterable[Change], root: Entry) -> RowBatch:
     """One batch for all ``changes`` since the last one; every inode at most once, in its present state.
 
     ``root`` is the tree's root entry. Call it before the tree changes again. An entry that vanished from
-    memory only (ChangeOp.DROP, weakness W9) keeps its row, as in the original.
+    memory only (ChangeOp.DROP, weakness W9) keeps its row, as in the original, but only until the next change
+    (ChangeOp.PURGE): something else may get its name, or its directory may go.
     """
     touched: dict[int, tuple[Entry, bool]] = {}
     deletes: dict[int, None] = {}
@@ -67,7 +68,7 @@ def rows_from_changes(changes: Iterable[Change], root: Entry) -> RowBatch:
             continue
         root_entry = root
         inode = change.entry.inode
-        if op is ChangeOp.DELETE:
+        if op is ChangeOp.DELETE or op is ChangeOp.PURGE:
             touched.pop(inode, None)
             deletes[inode] = None
             continue

@@ -54,8 +54,8 @@ class Tree:
     """Set when the store failed (core 1.17): every operation then answers EIO until a restart."""
     origin: object | None
     """Copied into every Change; the caller of an operation notes here where it came from."""
-    dropped: set[int]
-    """Inodes that are gone from memory while their rows stay in the database (W9)."""
+    dropped: dict[int, Change]
+    """Inodes that are gone from memory while their rows stay in the database until the next change (W9)."""
     guests: GuestRegistry
     versions: ChangeCounters
     locks: LockTable
@@ -67,7 +67,7 @@ class Tree:
         self.total_size = sum(entry.size for entry in entries.values())
         self.error = False
         self.origin = None
-        self.dropped = set()
+        self.dropped = {}
         self.guests = GuestRegistry()
         self.versions = ChangeCounters()
         self.locks = LockTable()
@@ -345,8 +345,9 @@ class Tree:
         if entry.children:
             # The target is gone from memory although nothing was renamed: as in the original (W9).
             if replaced is not None:
-                self.dropped.add(replaced.inode)
-                self._changes.append(Change(ChangeOp.DROP, replaced, parent, base, origin=self.origin))
+                drop = Change(ChangeOp.DROP, replaced, parent, base, origin=self.origin)
+                self.dropped[replaced.inode] = drop
+                self._changes.append(drop)
             return -ENOTEMPTY
         old_parent, old_name = self.by_inode[entry.parent], entry.name
         assert old_parent.children is not None
@@ -419,6 +420,9 @@ class Tree:
         return count
 
     def _bump(self, writer: int, mtime: int) -> int:
+        if self.dropped:
+            self._changes += [drop._replace(op=ChangeOp.PURGE) for drop in self.dropped.values()]
+            self.dropped.clear()
         root = self.root
         root.version += 1
         root.writer = writer

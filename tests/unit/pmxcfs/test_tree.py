@@ -72,7 +72,19 @@ def test_a_refused_rename_of_a_full_directory_drops_its_target_from_memory(tree:
     (change,) = tree.take_changes()
     assert (change.op, change.entry, change.parent) == (ChangeOp.DROP, dropped, tree.root)
     assert not rows_from_changes([change], tree.root)
-    assert tree.dropped == {dropped.inode}
+    assert set(tree.dropped) == {dropped.inode}
+
+
+@pytest.mark.parametrize("name", [b"empty", b"other"])
+def test_what_a_refused_rename_left_stored_goes_with_the_next_change(tree: Tree, name: bytes) -> None:
+    """W9: else its name could be given again, and the database would not load any more."""
+    dropped = tree.lookup(b"empty")
+    assert dropped is not None
+    tree.rename(b"d", b"empty", 1, 5, 5)
+    tree.mkdir(name, 1, 6, 6)
+    batch = rows_from_changes(tree.take_changes(), tree.root)
+    assert batch.deletes == (dropped.inode,)
+    assert not tree.dropped
 
 
 def test_a_phantom_reads_as_zeros(tree: Tree) -> None:
