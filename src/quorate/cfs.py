@@ -1,6 +1,7 @@
 """/etc/pve as programs other than its daemon use it: read, atomic write, quorum, members, guests, locks.
 
-Through files only. Nothing here knows how the daemon works, and nothing of pmxcfs/ is imported.
+Files through the mount; status, cluster log, RRD and guests' properties through the daemon's IPC. Nothing
+here knows how the daemon works, and nothing of pmxcfs/ is imported.
 """
 
 from __future__ import annotations
@@ -9,12 +10,14 @@ import json
 import os
 import sys
 import time
-from collections.abc import Callable, Iterator
+from collections.abc import Callable, Iterator, Sequence
 from contextlib import contextmanager, suppress
 from dataclasses import dataclass, field
 from pathlib import Path
-from typing import Any, Final
+from typing import Any, Final, TypeVar
 
+from quorate.ipc.client import Client, IpcError, IpcUnavailableError
+from quorate.ipc.shared import Changes, SharedClient, shared_client
 from quorate.settings import Settings
 
 LOCK_ACQUIRE_SECONDS: Final = 10.0
@@ -28,6 +31,8 @@ MAX_FILE_SIZE: Final = 1024 * 1024
 """Largest file of the cluster file system."""
 OWNER_WRITE: Final = 0o200
 
+T = TypeVar("T")
+
 
 class CfsError(Exception):
     """The cluster file system did not do what was asked; the text names file and reason."""
@@ -39,6 +44,10 @@ class NoQuorumError(CfsError):
 
 class LockError(CfsError):
     """A cluster-wide lock was not to be had, or was held for too long."""
+
+
+class CfsUnavailableError(CfsError):
+    """The file system's daemon is not there, hangs, or does not talk to this user."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -99,11 +108,18 @@ class HeldLock:
 
 
 class Cfs:
-    """The cluster file system of one node. Paths are relative to the mount point, e.g. ``nodes/n1``."""
+    """The cluster file system of one node. Paths are relative to the mount point, e.g. ``nodes/n1``.
 
-    def __init__(self, settings: Settings, clock: Clock | None = None) -> None:
+    Objects of it are cheap: all of a process share one connection to the daemon and what it answered.
+    """
+
+    def __init__(
+        self, settings: Settings, clock: Clock | None = None, daemon: SharedClient | None = None
+    ) -> None:
+        """``daemon``: another connection than the process's."""
         self.root = settings.mountpoint
         self._clock = clock or Clock()
+        self._daemon = daemon or shared_client(settings)
 
     def mounted(self) -> bool:
         return (self.root / "local").is_symlink()
@@ -190,6 +206,81 @@ class Cfs:
         """Every guest of the cluster by its number; raises CfsError."""
         ids = self._json(".vmlist").get("ids") or {}
         return {int(vmid): Guest(str(entry["node"]), str(entry["type"])) for vmid, entry in ids.items()}
+
+    # Through the daemon. All raise CfsError; CfsUnavailableError if it does not answer.
+
+    def changes(self) -> Changes:
+        """The change counters: of members, guests, tracked files and the nodes' keys. One call."""
+        return self._ask("read the change counters", SharedClient.changes)
+
+    def status_set(self, key: str, value: bytes) -> None:
+        """Tell the cluster ``value`` for ``key`` of this node ; empty removes it (status 1.4). Root only."""
+        self._ask(f"tell '{key}'", lambda daemon: daemon.use(lambda client: client.set_status(key, value)))
+
+    def status_get(self, key: str, node: str = "") -> bytes | None:
+        """What ``node`` (empty: this one) tells under ``key``, as it came; None if nothing. One call."""
+        return self._ask(
+            f"read '{key}'", lambda daemon: daemon.use(lambda client: client.get_status(key, node))
+        )
+
+    def status_of_all(self, key: str) -> dict[str, bytes]:
+        """What each node tells under ``key``; nodes that tell nothing are left out.
+
+        One call when nothing has changed since this process asked before, else one more per changed node.
+        """
+
+        def ask(daemon: SharedClient) -> dict[str, bytes]:
+            changes = daemon.changes()
+            values = {node: daemon.value(node, key, changes) for node in changes.status}
+            return {node: value for node, value in values.items() if value is not None}
+
+        return self._ask(f"read the nodes' '{key}'", ask)
+
+    def cluster_log(self, maximum: int = 0, user: str = "") -> list[dict[str, Any]]:
+        """The newest ``maximum`` (0: 50) entries, newest first; of one user, or of all (status 2.8)."""
+        return self._ask(
+            "read the cluster log",
+            lambda daemon: daemon.use(lambda client: client.cluster_log(maximum=maximum, user=user)),
+        )
+
+    def log(self, message: str, *, user: str = "root@pam", tag: str, priority: int = 6) -> None:
+        """Make an entry of the cluster log; ``priority`` as of syslog, 0 to 7. For root only."""
+        self._ask(
+            "write to the cluster log",
+            lambda daemon: daemon.use(
+                lambda client: client.log(message, ident=user, tag=tag, priority=priority)
+            ),
+        )
+
+    def rrd_dump(self) -> dict[str, list[str]]:
+        """The latest figures of the cluster: key, e.g. ``pve-node-9.0/n1``, and columns (status 3.3, 3.6)."""
+        text = self._ask("read the figures", lambda daemon: daemon.use(Client.rrd_dump))
+        lines = (line.split(":") for line in text.decode("utf-8", "replace").splitlines())
+        return {key: columns for key, *columns in lines}
+
+    def guest_properties(self, names: Sequence[str], vmid: int = 0) -> dict[int, dict[str, str]]:
+        """These properties of guest ``vmid`` (0: of all guests); guests that have none are left out."""
+        return self._ask(
+            "read the guests' configuration",
+            lambda daemon: daemon.use(lambda client: client.guest_properties(names, vmid)),
+        )
+
+    def verify_token(self, token: str, secret: str) -> bool:
+        """Whether ``secret`` is that of ``USER@REALM!TOKENID``."""
+        return self._ask(
+            "verify a token",
+            lambda daemon: daemon.use(lambda client: client.verify_token(f"{token} {secret}")),
+        )
+
+    def _ask(self, what: str, call: Callable[[SharedClient], T]) -> T:
+        try:
+            return call(self._daemon)
+        except IpcUnavailableError as e:
+            raise CfsUnavailableError(
+                f"unable to {what} - {e.strerror}; see 'systemctl status pve-cluster'"
+            ) from e
+        except (IpcError, ValueError) as e:
+            raise CfsError(f"unable to {what} - {e}") from e
 
     @contextmanager
     def lock(

@@ -16,7 +16,7 @@ from pathlib import Path
 from types import TracebackType
 from typing import Any, Final, Self
 
-from quorate.ipc import codec, operations
+from quorate.ipc import codec, logtext, operations
 from quorate.ipc.operations import Op
 from quorate.settings import Settings
 
@@ -85,10 +85,8 @@ class Client:
 
     def cluster_log(self, *, maximum: int = 0, user: str = "") -> list[dict[str, Any]]:
         """The newest entries (0: 50), newest first; of one user, or of all."""
-        entries: list[dict[str, Any]] = self._json(
-            Op.GET_CLUSTER_LOG, operations.get_cluster_log(maximum, user)
-        )["data"]
-        return entries
+        text = self.call(Op.GET_CLUSTER_LOG, operations.get_cluster_log(maximum, user))
+        return logtext.parse(text.decode("utf-8", "surrogateescape"))
 
     def rrd_dump(self) -> bytes:
         """The latest RRD texts of the cluster, one per line."""
@@ -129,6 +127,12 @@ class Client:
             self._connection.close()
             self._connection = None
 
+    def abandon(self) -> None:
+        """Drop a connection that is our parent's process's, without ending it."""
+        if self._connection is not None:
+            self._connection.abandon()
+            self._connection = None
+
     def __enter__(self) -> Self:
         return self
 
@@ -146,8 +150,7 @@ class Client:
 
     def _connected(self, deadline: float) -> _Connection:
         if self._connection is not None and self._connection.pid != os.getpid():
-            self._connection.abandon()  # our parent's
-            self._connection = None
+            self.abandon()
         if self._connection is None:
             self._connection = self._connect(deadline)
         return self._connection
