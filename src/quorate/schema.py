@@ -1,7 +1,7 @@
 """What an operation is: its parameters, their checks and texts, property strings, errors.
 
 API and command line are both derived from these declarations. No HTTP, no option syntax, no files here;
-the formats of single values live in quorate.formats.
+the formats of single values live in quorate.formats, permission rules in quorate.rules.
 """
 
 from __future__ import annotations
@@ -12,6 +12,16 @@ from dataclasses import dataclass, field
 from typing import TYPE_CHECKING, Final, Literal
 
 from quorate.formats import FormatError, check_format, split_list
+from quorate.rules import ALL as ALL
+from quorate.rules import ROOT_ONLY as ROOT_ONLY
+from quorate.rules import WORLD as WORLD
+from quorate.rules import All as All
+from quorate.rules import And as And
+from quorate.rules import Check as Check
+from quorate.rules import Named as Named
+from quorate.rules import Or as Or
+from quorate.rules import Rule
+from quorate.rules import Self as Self
 
 if TYPE_CHECKING:
     from quorate.settings import Settings
@@ -280,9 +290,15 @@ class PropertyString(Parameter):
 
 @dataclass(frozen=True, kw_only=True)
 class Array(Parameter):
-    """A list; every element is checked against ``items``. Handed over as ``list``."""
+    """A list; every element is checked against ``items``. Handed over as ``list``.
+
+    In results only: ``link`` names the child path of an element, with its properties as placeholders
+    (``{name}``); ``paged``: the list may be a part, the envelope then has ``total``.
+    """
 
     items: Parameter = field(default_factory=lambda: String())
+    link: str | None = None
+    paged: bool = False
 
     type_name = "array"
 
@@ -298,10 +314,60 @@ class Array(Parameter):
         return converted, None
 
 
+@dataclass(frozen=True, kw_only=True)
+class AnyValue(Parameter):
+    """A value of any kind, handed over as it came."""
+
+    def check(self, name: str, value: object, *, words: bool = False) -> tuple[object, str | None]:
+        return value, None
+
+
+@dataclass(frozen=True, kw_only=True)
+class Null(Parameter):
+    """No value; what an operation returns that has nothing to say."""
+
+    type_name = "null"
+
+    def check(self, name: str, value: object, *, words: bool = False) -> tuple[object, str | None]:
+        return (None, None) if value is None else (None, "type check ('null') failed")
+
+
+@dataclass(frozen=True, kw_only=True)
+class Object(Parameter):
+    """An object. ``additional``: what properties beside the named ones hold; None = there are none."""
+
+    properties: Mapping[str, Parameter] = field(default_factory=dict)
+    additional: Parameter | None = None
+
+    type_name = "object"
+
+    def check(self, name: str, value: object, *, words: bool = False) -> tuple[object, str | None]:
+        if not isinstance(value, Mapping):
+            return None, "type check ('object') failed"
+        declared = dict(self.properties)
+        if self.additional is not None:
+            declared.update({str(key): self.additional for key in value if key not in declared})
+        values, errors = verify({str(key): element for key, element in value.items()}, declared, words=words)
+        if errors:
+            key, text = next(iter(sorted(errors.items())))
+            return None, f"{key}: {text}"
+        return values, None
+
+
 NUMBER_PATTERN: Final = r"[+-]?([0-9]+(\.[0-9]*)?|\.[0-9]+)([eE][+-]?[0-9]+)?"
 
 MAX_DIGITS: Final = 30
 """Longest integer taken from text; all real ones fit, and conversion stays cheap."""
+
+NULL: Final = Null()
+
+# Result types by their bare names, until every operation declares more than that.
+_BY_NAME: Final[Mapping[str, Parameter]] = {
+    "array": Array(items=AnyValue()),
+    "object": Object(additional=AnyValue()),
+    "string": String(),
+    "integer": Integer(),
+}
 
 Parameters = Mapping[str, Parameter]
 
@@ -366,32 +432,6 @@ def parse_boolean(text: str) -> bool | None:
 # -- operations -----------------------------------------------------------------------------------------
 
 
-@dataclass(frozen=True, slots=True)
-class Check:
-    """A permission rule: the user needs one of ``privileges`` on ``path`` (may hold ``{node}`` ...)."""
-
-    path: str
-    privileges: tuple[str, ...]
-
-
-class _Rule:
-    def __init__(self, name: str) -> None:
-        self.name = name
-
-    def __repr__(self) -> str:
-        return self.name
-
-
-WORLD: Final = _Rule("WORLD")
-"""No credentials needed."""
-ALL: Final = _Rule("ALL")
-"""Any authenticated user; the handler may check more."""
-ROOT_ONLY: Final = _Rule("ROOT_ONLY")
-"""Nothing declared: only root@pam itself, not even its tokens."""
-
-Permission = _Rule | Check
-
-
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Context:
     """Who calls and where: handed to every handler as its first argument."""
@@ -402,6 +442,8 @@ class Context:
     client_ip: str = ""
 
 
+Permission = Rule
+
 Handler = Callable[..., object]
 """``handler(ctx: Context, **params)``; a dash in a parameter's name becomes an underscore."""
 
@@ -411,7 +453,8 @@ class Operation:
     """One method of one path. ``path`` holds placeholders as ``{node}``, which are parameters too.
 
     protected: must run as root (passed on to the privileged half); proxyto_node: runs on the node
-    named by the ``node`` placeholder; allow_token: may be called with an API token.
+    named by the ``node`` placeholder; allow_token: may be called with an API token; returns: what the
+    handler's result looks like, as a declaration (String, Integer, Object, Array ... or NULL).
     """
 
     method: Method
@@ -420,11 +463,16 @@ class Operation:
     description: str
     handler: Handler
     parameters: Parameters = field(default_factory=dict)
-    returns: str = "null"
+    returns: Parameter | Literal["array", "object", "string", "integer"] = NULL
     permission: Permission = ROOT_ONLY
     protected: bool = False
     proxyto_node: bool = False
     allow_token: bool = True
+
+    @property
+    def result(self) -> Parameter:
+        """``returns`` as a declaration."""
+        return _BY_NAME[self.returns] if isinstance(self.returns, str) else self.returns
 
     def call(self, ctx: Context, params: Mapping[str, object], *, words: bool = False) -> object:
         """Check the parameters (ApiError 400) and run the handler."""

@@ -12,7 +12,7 @@ from dataclasses import dataclass
 
 from quorate.access.directory import AuthenticationError, Directory
 from quorate.access.keys import KeyFileError
-from quorate.access.users import ROOT, normalize_path, split_token
+from quorate.access.users import normalize_path, split_token
 from quorate.api.protocol import (
     FORMATS,
     Address,
@@ -26,7 +26,8 @@ from quorate.api.protocol import (
     merge_parameters,
 )
 from quorate.api.router import Match, Router
-from quorate.schema import ALL, ROOT_ONLY, WORLD, ApiError, Check, Operation
+from quorate.rules import ROOT, WORLD
+from quorate.schema import ApiError, Operation, verified
 
 _log = logging.getLogger(__name__)
 
@@ -69,6 +70,21 @@ class Answered:
     user: str = ""
 
 
+@dataclass(frozen=True, slots=True)
+class _Caller:
+    """What permission rules may ask about the caller (quorate.rules.Rights)."""
+
+    directory: Directory
+    user: str
+
+    def may(self, path: str, *privileges: str) -> bool:
+        normal = normalize_path(path)
+        return normal is not None and self.directory.may(self.user, normal, *privileges)
+
+    def groups_of(self, userid: str) -> list[str]:
+        return [name for name, group in self.directory.users.groups.items() if userid in group.users]
+
+
 Decision = Run | PassToRoot | Forward | Answered
 
 
@@ -98,7 +114,7 @@ class Gate:
                 return Answered(_no_formatter(address), user)
             if isinstance(match, ApiError):
                 return Answered(failure(match, form), user)
-            self._check_permission(match, user)
+            self._check_permission(request, match, user)
             return self._place(request, address, match, user)
         except Refusal as refusal:
             return Answered(refusal.answer(), user)
@@ -135,20 +151,20 @@ class Gate:
                 raise Refusal(401, "Permission denied - invalid csrf token", body=False)
         return user
 
-    def _check_permission(self, match: Match, user: str) -> None:
+    def _check_permission(self, request: Request, match: Match, user: str) -> None:
         operation = match.operation
         rule = operation.permission
         if user and not operation.allow_token and split_token(user)[1] is not None:
             text = f"Permission check failed (URI '{operation.path}' not available with API token, "
             raise ApiError(403, text + "need proper ticket.)")
-        if rule is WORLD or rule is ALL or user == ROOT:
+        if rule is WORLD or user == ROOT:
             return
-        if rule is ROOT_ONLY or not isinstance(rule, Check):
-            raise ApiError(403, "Permission check failed (user != root@pam)")
-        path = rule.path.format_map(self._local_names(match.parameters))
-        normal = normalize_path(path)
-        if normal is None or not self.directory.may(user, normal, *rule.privileges):
-            raise ApiError(403, f"Permission check failed ({path}, {'|'.join(rule.privileges)})")
+        values: Mapping[str, object] = self._local_names(match.parameters)
+        if not rule.parameters() <= values.keys():
+            values = verified(self._all_parameters(request, match), operation.parameters)
+        refusal = rule.refusal(_Caller(self.directory, user), values)
+        if refusal is not None:
+            raise ApiError(403, f"Permission check failed ({refusal})")
 
     def _place(self, request: Request, address: Address, match: Match, user: str) -> Decision:
         operation = match.operation
@@ -160,10 +176,12 @@ class Gate:
             return Forward(node, user)
         if operation.protected and not self.privileged:
             return PassToRoot(user)
+        return Run(operation, self._all_parameters(request, match), user, address.format)
+
+    def _all_parameters(self, request: Request, match: Match) -> dict[str, object]:
         body = decode_body(request.headers, request.body) if request.method in ("POST", "PUT") else {}
-        query = decode_form(request.query)
-        values = merge_parameters(operation, parameters, body, query)
-        return Run(operation, values, user, address.format)
+        parameters = self._local_names(match.parameters)
+        return merge_parameters(match.operation, parameters, body, decode_form(request.query))
 
     def _local_names(self, parameters: Mapping[str, str]) -> dict[str, str]:
         """The path's values, with this node's name for ``localhost``."""

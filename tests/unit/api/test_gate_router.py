@@ -12,7 +12,7 @@ from quorate.api.gate import Answered, Decision, Forward, Gate, PassToRoot, Run
 from quorate.api.operations import all_operations, make_router
 from quorate.api.protocol import Request, parse_address
 from quorate.api.router import Router
-from quorate.schema import ALL, ROOT_ONLY, WORLD, ApiError, Check, Operation, Permission, String
+from quorate.schema import ALL, ROOT_ONLY, WORLD, ApiError, Check, Operation, Permission, Self, String
 from quorate.settings import Settings
 
 
@@ -36,6 +36,8 @@ OPERATIONS = [
     _operation("/checked/{id}", Check("/vms/{id}", ("VM.Audit", "VM.Config.Disk"))),
     _operation("/protected", protected=True),
     _operation("/notoken", allow_token=False),
+    _operation("/body", Check("/vms/{id}", ("VM.Audit",))),
+    _operation("/own", Self("id")),
     _operation("/nodes/{node}/here", proxyto_node=True),
     _operation("/nodes/{node}/both", proxyto_node=True, protected=True),
 ]
@@ -118,6 +120,15 @@ def test_checks_fill_in_the_path(directory: Directory) -> None:
     text = "Permission check failed (/vms/6, VM.Audit|VM.Config.Disk)"
     assert _refused(_decide(directory, "/checked/6", ticket="bob@pve")) == (403, text)
     assert isinstance(_decide(directory, "/checked/5", token="bob@pve!tk"), Run)
+
+
+def test_rules_about_parameters_outside_the_path(directory: Directory) -> None:
+    assert isinstance(_decide(directory, "/body?id=5", ticket="bob@pve"), Run)
+    denied = (403, "Permission check failed (/vms/6, VM.Audit)")
+    assert _refused(_decide(directory, "/body?id=6", ticket="bob@pve")) == denied
+    assert _refused(_decide(directory, "/body?id=6&x=1", ticket="bob@pve"))[0] == 400
+    assert isinstance(_decide(directory, "/own?id=bob@pve", ticket="bob@pve"), Run)
+    assert _refused(_decide(directory, "/own?id=bob@pve", token="bob@pve!tk"))[0] == 403
 
 
 def test_where_tokens_are_not_welcome(directory: Directory) -> None:

@@ -5,12 +5,16 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from quorate.schema import (
+    NULL,
+    UNKNOWN_PARAMETER,
+    AnyValue,
     ApiError,
     Array,
     Boolean,
     Context,
     Integer,
     Number,
+    Object,
     Operation,
     Parameter,
     PropertyString,
@@ -198,3 +202,15 @@ def test_an_operation_checks_before_it_runs() -> None:
     assert (refused.value.status, refused.value.message) == (400, "Parameter verification failed.")
     with pytest.raises(ApiError):
         verified({}, operation.parameters)
+
+
+def test_objects_of_results_and_parameters() -> None:
+    declared = Object(properties={"name": String(), "count": Integer(optional=True)}, additional=None)
+    assert declared.check("p", {"name": "a", "count": "3"}) == ({"name": "a", "count": 3}, None)
+    assert declared.check("p", {}) == (None, "name: property is missing and it is not optional")
+    assert declared.check("p", [])[1] == "type check ('object') failed"
+    assert declared.check("p", {"name": "a", "x": 1})[1] == f"x: {UNKNOWN_PARAMETER}"
+    free = Object(additional=AnyValue())
+    assert free.check("p", {"x": [1]}) == ({"x": [1]}, None)
+    assert NULL.check("p", None) == (None, None)
+    assert NULL.check("p", 1)[1] == "type check ('null') failed"
