@@ -144,10 +144,10 @@ class Invalidation(Files):
                 directory.listing = None
         if node is not None:
             node.attr = None
-            if not own or self._mode_differs(change):
-                self._notice_attributes(node)
         if own:
             return
+        if node is not None:
+            self._notice_attributes(node)
         if node is not None and node.lookups:
             self._notice_name(old_parent, change.old_name, node)
         known_absent = parent is not None and parent.negative is not None and change.name in parent.negative
@@ -157,20 +157,17 @@ class Invalidation(Files):
             if directory is not None and directory.listed:
                 self._notice_listing(directory)
 
-    def _mode_differs(self, change: Change) -> bool:
-        """Whether moving a file changed who may read or execute it."""
-        assert change.old_parent is not None
-        assert change.old_name is not None
-        directory = change.entry.children is not None
-        try:
-            old_directory = self.tree.path_of(change.old_parent)
-            new = self.tree.path_of(change.entry)
-        except KeyError:  # removed since
-            return True
-        old = old_directory + b"/" + change.old_name if old_directory else change.old_name
-        return mode_of(old, directory=directory, quorate=True) != mode_of(
-            new, directory=directory, quorate=True
-        )
+    def mode_moved(self, entry: Entry, old_path: bytes, path: bytes) -> None:
+        """A file or (empty) directory was renamed: tell if that changed who may use it.
+
+        The own rename calls this before its answer: nobody finds the new name with the mode of the old one.
+        """
+        directory = entry.children is not None
+        old, new = (mode_of(each, directory=directory, quorate=True) for each in (old_path, path))
+        node = self.nodes.by_inode.get(entry.inode)
+        if old != new and node is not None:
+            node.attr = None
+            self._notice_attributes(node)
 
     # Notices
 

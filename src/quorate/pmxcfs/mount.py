@@ -158,6 +158,7 @@ class Mount(Invalidation):
             entry = self.tree.lookup(to)
             if entry is not None:
                 self.acknowledge(ChangeOp.RENAME, entry.inode)
+                self.mode_moved(entry, path, to)
             self._discard_negative(target, body.newname)
             return b""
 

@@ -418,6 +418,20 @@ def test_a_move_into_a_private_place_makes_the_kernel_forget_the_mode() -> None:
     assert stat.S_IMODE(kernel.attributes(node)[0]) == 0o600
 
 
+def test_a_directory_that_becomes_private_is_not_found_by_its_new_name_with_its_old_mode() -> None:
+    kernel = Kernel(b"nodes/", b"nodes/n1/", b"nodes/n1/public/")
+    kernel.mount.attach(kernel.session, lambda callback: callback())  # type: ignore[arg-type]
+    parent, node = kernel.look_up(b"nodes/n1"), kernel.look_up(b"nodes/n1/public")
+    rename = kernel.ask("rename", parent, r.RenameIn(parent, 0, b"public", b"priv"))
+    kernel.cluster.deliver()
+    assert rename not in kernel.session.replies
+    assert kernel.notices() == [("attr", node)]
+    assert rename not in kernel.session.replies
+    kernel.session.marks.pop()()  # the kernel took it
+    assert kernel.session.replies[rename] == b""
+    assert stat.S_IMODE(kernel.attributes(node)[0]) == 0o700
+
+
 def test_a_removed_open_file_stays_a_private_file() -> None:
     kernel = Kernel(b"priv/", b"priv/f")
     node = kernel.look_up(b"priv/f")
