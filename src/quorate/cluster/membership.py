@@ -12,6 +12,7 @@ from quorate.cluster import conffile, nodefiles, ssh
 from quorate.cluster.commands import CommandError
 from quorate.cluster.host import ClusterError, Host
 from quorate.cluster.locks import config_change_lock
+from quorate.clusterlog import record
 from quorate.corosync.conf import CorosyncConf, text_of
 from quorate.corosync.conf_edit import NewNode, add_node, find_node, remove_node
 from quorate.corosync.conf_verify import verify
@@ -74,7 +75,7 @@ def add(host: Host, new: NewNode) -> Admission:
         if held is not None:
             held.remaining()
         if addition.conf.nodes != conf.nodes:
-            _cluster_log(f"adding node {new.name} to cluster")
+            record(host.settings, f"adding node {new.name} to cluster", priority=syslog.LOG_NOTICE)
             conffile.activate(host, addition.conf)
         # Else a node that is joining asks once more for the present file: a new version of it, of the same
         # content, would make the next one that is joining right now stale in turn.
@@ -101,7 +102,7 @@ def remove(host: Host, name_or_address: str, *, take_back: bool = False) -> None
             raise ClusterError(f"Node/IP: {name_or_address} is not a known host of the cluster.")
         if name == host.node:
             raise ClusterError("Cannot delete myself from cluster!")
-        _cluster_log(f"deleting node {name} from cluster")
+        record(host.settings, f"deleting node {name} from cluster", priority=syslog.LOG_NOTICE)
         nodeid = text_of(conf.nodes[name], "nodeid")
         if nodeid is not None:
             try:
@@ -185,7 +186,3 @@ def _regain_quorum(host: Host, leaving: str) -> None:
     end = host.clock.monotonic() + TAKE_BACK_QUORUM_SECONDS
     while not host.cfs.quorate() and host.clock.monotonic() < end:
         host.clock.sleep(_POLL_SECONDS)
-
-
-def _cluster_log(text: str) -> None:
-    syslog.syslog(syslog.LOG_NOTICE, f"<root@pam> {text}")

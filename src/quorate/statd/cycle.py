@@ -13,14 +13,14 @@ from quorate.cfs import CfsError
 from quorate.ipc.client import IpcUnavailableError
 from quorate.settings import Settings
 from quorate.statd.figures import NodeFigures, guest_value, node_value
-from quorate.statd.tasklist import task_list
 from quorate.tasks import TaskStore, TaskStoreError
+from quorate.tasks.tasklist import KEY as TASK_KEY
+from quorate.tasks.tasklist import task_list
 
 _log = logging.getLogger(__name__)
 
 CLEAN_SECONDS: Final = 24 * 3600.0
 VERSION_KEY: Final = "kv/version-info"
-TASK_KEY: Final = "tasklist"
 
 FAILURES: Final = (OSError, CfsError, TaskStoreError, ValueError)
 """What a step may raise; a text of the file system that is no JSON is a ValueError."""

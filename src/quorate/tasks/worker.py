@@ -21,10 +21,12 @@ from pathlib import Path
 from types import FrameType
 from typing import NoReturn
 
+from quorate.clusterlog import record
 from quorate.settings import Settings
 from quorate.tasks.guarded import open_log
 from quorate.tasks.log import STATUS_TAIL_BYTES, task_status
 from quorate.tasks.store import TaskStore, TaskStoreError
+from quorate.tasks.tasklist import tell_tasks
 from quorate.tasks.upid import Upid, check_parts, local_node, process_start_time
 
 STOP_SECONDS = 5.0
@@ -95,6 +97,7 @@ def run_foreground(
         os.waitpid(upid.pid, 0)
     status = task_status(path)
     store.active()  # notices the end if the task could not record it itself
+    tell_tasks(settings)
     if status == "OK" or status.startswith("WARNINGS: "):
         return 0
     print(status, file=sys.stderr, flush=True)
@@ -188,7 +191,8 @@ def _register(name_read: int, kind: str, ident: str, user: str, settings: Settin
     except (TaskStoreError, OSError) as err:
         store.remove_log(upid)
         raise TaskError(f"unable to register task '{kind}': {err}") from err
-    syslog.syslog(syslog.LOG_INFO, f"<{user}> starting task {upid}")
+    record(settings, f"starting task {upid}", user=user)
+    tell_tasks(settings)
     return upid
 
 
@@ -228,10 +232,10 @@ def _run(upid: Upid, func: Callable[[Upid], object], settings: Settings, *, fore
         last = f"TASK ERROR: {_error_text(err)}"
     for number in (signal.SIGTERM, signal.SIGINT, signal.SIGHUP):
         signal.signal(number, signal.SIG_IGN)
-    return _close(upid, store, last)
+    return _close(upid, store, last, settings)
 
 
-def _close(upid: Upid, store: TaskStore, last: str) -> int:
+def _close(upid: Upid, store: TaskStore, last: str, settings: Settings) -> int:
     failed = last.startswith("TASK ERROR: ")
     status = last.removeprefix("TASK ERROR: " if failed else "TASK ")
     try:
@@ -241,10 +245,11 @@ def _close(upid: Upid, store: TaskStore, last: str) -> int:
     except OSError as err:
         syslog.syslog(syslog.LOG_ERR, f"<{upid.user}> unable to write the log of task {upid}: {err.strerror}")
     level = syslog.LOG_ERR if failed else syslog.LOG_INFO
-    syslog.syslog(level, f"<{upid.user}> end task {upid} {status}")
     with contextlib.suppress(TaskStoreError, OSError):
         # Whoever looks next records the end otherwise.
         store.finish(upid, status)
+    record(settings, f"end task {upid} {status}", user=upid.user, priority=level)
+    tell_tasks(settings)
     return FAILED if failed else 0
 
 

@@ -18,8 +18,8 @@ from quorate.statd import cycle as cycle_module
 from quorate.statd.cycle import CLEAN_SECONDS, Cycle
 from quorate.statd.daemon import INTERVAL, keep_time
 from quorate.statd.figures import NodeFigures
-from quorate.statd.tasklist import MAX_BYTES, task_list
 from quorate.tasks import TaskRecord, TaskStore, Upid
+from quorate.tasks.tasklist import MAX_BYTES, task_list
 
 
 class Told:

@@ -1,16 +1,28 @@
-"""The list of this node's recent tasks as the cluster is told (pvecm 6.9). Pure."""
+"""The list of this node's recent tasks as the cluster is told (pvecm 6.9)."""
 
 from __future__ import annotations
 
+import contextlib
 import json
 from collections.abc import Sequence
 from typing import Final
 
 from quorate.access.users import split_token
-from quorate.tasks import TaskRecord
+from quorate.cfs import Cfs, CfsError
+from quorate.settings import Settings
+from quorate.tasks.store import TaskRecord, TaskStore, TaskStoreError
 
+KEY: Final = "tasklist"
 MAX_BYTES: Final = 32 * 1024
 """The text is shorter; one NUL follows it (status 1.5)."""
+
+
+def tell_tasks(settings: Settings) -> None:
+    """Tell the cluster at once. Never raises: the status daemon tells it again within seconds."""
+    cfs = Cfs(settings)
+    if cfs.mounted():
+        with contextlib.suppress(CfsError, TaskStoreError, OSError):
+            cfs.status_set(KEY, task_list(TaskStore(settings).active()))
 
 
 def task_list(records: Sequence[TaskRecord]) -> bytes:
