@@ -110,6 +110,16 @@ def _token_id(value: str) -> None:
     parse_token_id(value)
 
 
+PATTERNS: Final[dict[str, str]] = {
+    "pve-node": _LABEL,
+    "pve-vmid": r"[1-9][0-9]{2,8}",
+    "pve-configid": r"[a-zA-Z][a-zA-Z0-9_-]+",
+    "pve-realm": REALM_PATTERN,
+    "pve-userid": rf"[^\s:/]+@{REALM_PATTERN}",
+    "pve-tokenid": rf"[^\s:/]+@{REALM_PATTERN}!{REALM_PATTERN}",
+}
+"""What of the formats one expression can say (of the whole value), for documents that programs read."""
+
 FORMATS: Final[dict[str, Callable[[str], None]]] = {
     "string": lambda value: None,
     "pve-node": _by_pattern(_LABEL, "value does not look like a valid node name"),

@@ -57,10 +57,15 @@ class PropertyStringError(ValueError):
 
 @dataclass(frozen=True, kw_only=True)
 class Parameter:
-    """One parameter. ``requires`` names another one that must then be given too."""
+    """One parameter, or one value in a result.
+
+    ``requires`` names another parameter that must then be given too. ``nullable``: in results, null may
+    stand for the value; ``optional`` there means that the property may be missing.
+    """
 
     description: str = ""
     optional: bool = False
+    nullable: bool = False
     default: object = None
     requires: str | None = None
     typetext: str | None = None
