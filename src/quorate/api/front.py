@@ -19,7 +19,8 @@ from quorate.access.directory import AuthenticationError, directory_of
 from quorate.api import calls
 from quorate.api.forward import Passer
 from quorate.api.gate import Answered, Decision, Forward, Gate, PassToRoot, Run
-from quorate.api.protocol import Address, Answer, Refusal, Request, failure, parse_address
+from quorate.api.protocol import Address, Answer, Refusal, Request, failure, parse_address, success
+from quorate.api.results import Encoded
 from quorate.api.router import Router
 from quorate.api.server import Outcome
 from quorate.schema import ApiError, Context
@@ -116,6 +117,8 @@ class Front:
             result = calls.run_operation(run.operation, context, run.parameters)
         except ApiError as error:
             return failure(error, run.format)
+        if isinstance(result, Encoded):
+            return success(result, run.format)
         return calls.answer_of(calls.pack_result(result), run.format)
 
     async def _in_thread(self, seconds: float, function: object, *arguments: object) -> object:

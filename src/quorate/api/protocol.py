@@ -12,7 +12,7 @@ from dataclasses import dataclass, field
 from typing import Final
 from urllib.parse import unquote, unquote_plus
 
-from quorate.api.results import Page
+from quorate.api.results import Encoded, Page
 from quorate.schema import VERIFICATION_FAILED, ApiError, Array, Operation, String
 
 MAX_BODY: Final = 512 * 1024
@@ -63,13 +63,17 @@ class Request:
 
 @dataclass(frozen=True, slots=True)
 class Answer:
-    """Status line, headers, body. ``reason`` is one line that clients show to people."""
+    """Status line, headers, body. ``reason`` is one line that clients show to people.
+
+    ``compressed``: the body in gzip, where it is kept for many answers.
+    """
 
     status: int
     reason: str
     body: bytes = b""
     content_type: str = "text/plain"
     headers: Mapping[str, str] = field(default_factory=dict)
+    compressed: bytes | None = None
 
 
 @dataclass(frozen=True, slots=True)
@@ -187,6 +191,9 @@ def merge_parameters(
 
 def success(result: object, form: str) -> Answer:
     """The envelope of a result."""
+    if isinstance(result, Encoded):
+        body, compressed = result.bodies(form)
+        return Answer(200, "OK", body, JSON_TYPE, compressed=compressed)
     envelope: dict[str, object] = {"data": result.data if isinstance(result, Page) else result}
     if isinstance(result, Page) and result.total:
         envelope["total"] = result.total
@@ -261,6 +268,8 @@ def plain(value: object) -> object:
         return {str(key): plain(element) for key, element in value.items()}
     if isinstance(value, str | int | float) or value is None:
         return value
+    if isinstance(value, Encoded):
+        return value.value()
     if isinstance(value, Iterable):
         return [plain(element) for element in value]
     return str(value)

@@ -1,8 +1,12 @@
-"""What a handler may return beside plain data: a page of a longer list."""
+"""What a handler may return beside plain data: a page of a longer list, or what is encoded already."""
 
 from __future__ import annotations
 
+import gzip
+import json
 from dataclasses import dataclass
+
+_ENDINGS = {"json": b"}", "extjs": b',"success":1}'}
 
 
 @dataclass(frozen=True, slots=True)
@@ -11,3 +15,23 @@ class Page:
 
     data: object
     total: int
+
+
+class Encoded:
+    """A large result as JSON, kept and given to many: envelope and compression are made once."""
+
+    def __init__(self, data: bytes) -> None:
+        self.data = data
+        self._bodies: dict[str, tuple[bytes, bytes]] = {}
+
+    def value(self) -> object:
+        """As plain data, for whoever does not send it on."""
+        return json.loads(self.data)
+
+    def bodies(self, form: str) -> tuple[bytes, bytes]:
+        """The body of the answer in a format, and the same compressed."""
+        found = self._bodies.get(form)
+        if found is None:
+            body = b'{"data":' + self.data + _ENDINGS[form]
+            found = self._bodies[form] = (body, gzip.compress(body, 1, mtime=0))
+        return found

@@ -161,7 +161,7 @@ class HttpServer:
         }
         body = answer.body
         if len(body) > COMPRESS_FROM and "gzip" in request.headers.get("Accept-Encoding", "").lower():
-            body = gzip.compress(body, 1)
+            body = answer.compressed or gzip.compress(body, 1)
             headers["Content-Encoding"] = "gzip"
             headers["Vary"] = "Accept-Encoding"
         return web.Response(status=answer.status, reason=answer.reason, body=body, headers=headers)
