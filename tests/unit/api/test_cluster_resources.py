@@ -63,14 +63,24 @@ def test_everything_for_root(lists: ResourceLists) -> None:
             *("/pool/dev", "qemu/100", "lxc/101", "node/n1", "node/n2", "node/n3"),
             *("storage/n1/local", "storage/n2/local", "storage/n3/local", "storage/n1/share"),
         ]
-        or list(_of(lists))[0] == "pool/dev"
+        or next(iter(_of(lists))) == "pool/dev"
     )
 
 
 def test_a_node_with_figures(lists: ResourceLists) -> None:
     assert _of(lists)["node/n1"] == {
-        **{"id": "node/n1", "type": "node", "node": "n1", "level": "c", "status": "online", "uptime": 1000},
-        **{"maxcpu": 8, "cpu": 0.25, "maxmem": 1000, "mem": 400, "maxdisk": 5000, "disk": 600},
+        "id": "node/n1",
+        "type": "node",
+        "node": "n1",
+        "level": "c",
+        "status": "online",
+        "uptime": 1000,
+        "maxcpu": 8,
+        "cpu": 0.25,
+        "maxmem": 1000,
+        "mem": 400,
+        "maxdisk": 5000,
+        "disk": 600,
     }
 
 
@@ -87,22 +97,52 @@ def test_a_node_without_figures_is_unknown_and_an_absent_one_offline(lists: Reso
 def test_guests(lists: ResourceLists) -> None:
     guests = _of(lists, kind="vm")
     assert guests["qemu/100"] == {
-        **{"id": "qemu/100", "type": "qemu", "vmid": 100, "node": "n1", "name": "web", "status": "running"},
-        **{"template": 0, "uptime": 60, "maxcpu": 4, "cpu": 0.5, "maxmem": 2000, "mem": 900},
-        **{"maxdisk": 10000, "disk": 0, "netin": 11, "netout": 12, "diskread": 13, "diskwrite": 14},
+        "id": "qemu/100",
+        "type": "qemu",
+        "vmid": 100,
+        "node": "n1",
+        "name": "web",
+        "status": "running",
+        "template": 0,
+        "uptime": 60,
+        "maxcpu": 4,
+        "cpu": 0.5,
+        "maxmem": 2000,
+        "mem": 900,
+        "maxdisk": 10000,
+        "disk": 0,
+        "netin": 11,
+        "netout": 12,
+        "diskread": 13,
+        "diskwrite": 14,
     }
     assert guests["lxc/101"] == {
-        **{"id": "lxc/101", "type": "lxc", "vmid": 101, "node": "n2", "name": "db", "status": "unknown"},
-        **{"template": 0, "tags": "a;b", "lock": "backup", "pool": "dev"},
+        "id": "lxc/101",
+        "type": "lxc",
+        "vmid": 101,
+        "node": "n2",
+        "name": "db",
+        "status": "unknown",
+        "template": 0,
+        "tags": "a;b",
+        "lock": "backup",
+        "pool": "dev",
     }
 
 
 def test_storages(lists: ResourceLists) -> None:
     storages = _of(lists, kind="storage")
     assert storages["storage/n1/local"] == {
-        **{"id": "storage/n1/local", "type": "storage", "node": "n1", "storage": "local"},
-        **{"status": "available", "plugintype": "dir", "content": "iso", "shared": 0},
-        **{"maxdisk": 5000, "disk": 600},
+        "id": "storage/n1/local",
+        "type": "storage",
+        "node": "n1",
+        "storage": "local",
+        "status": "available",
+        "plugintype": "dir",
+        "content": "iso",
+        "shared": 0,
+        "maxdisk": 5000,
+        "disk": 600,
     }
     assert storages["storage/n2/local"]["status"] == "unknown"
     assert storages["storage/n1/share"]["shared"] == 1
@@ -160,7 +200,7 @@ def test_changed_permissions_show_at_once(lists: ResourceLists, tmp_path: Path) 
 
 def test_a_node_without_a_cluster(lists: ResourceLists, world: World) -> None:
     world.nodes = {}
-    assert [key for key in _of(lists, kind="node")] == ["node/n1"]
+    assert list(_of(lists, kind="node")) == ["node/n1"]
 
 
 def test_a_daemon_that_is_away(lists: ResourceLists, world: World) -> None:
