@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from quorate.api import access, cluster, cluster_config, nodes, root, tasks
+from quorate.api import access, cluster, cluster_config, cluster_resources, nodes, root, tasks
 from quorate.api.router import Router
 from quorate.schema import Operation
 
@@ -13,6 +13,7 @@ def all_operations() -> list[Operation]:
         *access.OPERATIONS,
         *cluster.OPERATIONS,
         *cluster_config.OPERATIONS,
+        *cluster_resources.OPERATIONS,
         *nodes.OPERATIONS,
         *tasks.OPERATIONS,
     ]
