@@ -11,6 +11,8 @@ from collections.abc import Callable
 from typing import Final
 
 REALM_PATTERN: Final = r"[A-Za-z][A-Za-z0-9.\-_]+"
+_NAME: Final = r"[A-Za-z0-9._-]+"
+_POOL: Final = rf"{_NAME}(/{_NAME}){{0,2}}"
 _LABEL: Final = r"[a-zA-Z0-9]([a-zA-Z0-9-]*[a-zA-Z0-9])?"
 FINGERPRINT_PATTERN: Final = r"([A-Fa-f0-9]{2}:){31}[A-Fa-f0-9]{2}"
 
@@ -117,6 +119,9 @@ PATTERNS: Final[dict[str, str]] = {
     "pve-realm": REALM_PATTERN,
     "pve-userid": rf"[^\s:/]+@{REALM_PATTERN}",
     "pve-tokenid": rf"[^\s:/]+@{REALM_PATTERN}!{REALM_PATTERN}",
+    "pve-groupid": _NAME,
+    "pve-roleid": _NAME,
+    "pve-poolid": _POOL,
 }
 """What of the formats one expression can say (of the whole value), for documents that programs read."""
 
@@ -133,5 +138,15 @@ FORMATS: Final[dict[str, Callable[[str], None]]] = {
     "pve-realm": _by_pattern(REALM_PATTERN, "value does not look like a valid realm"),
     "pve-userid": _user_id,
     "pve-tokenid": _token_id,
+    "pve-groupid": _by_pattern(_NAME, "value 'VALUE' does not look like a valid group name", show_value=True),
+    "pve-roleid": _by_pattern(_NAME, "value 'VALUE' does not look like a valid role name", show_value=True),
+    "pve-poolid": _by_pattern(_POOL, "value 'VALUE' does not look like a valid pool name", show_value=True),
+    "pve-storage-id": _by_pattern(
+        r"(?i:[a-z][a-z0-9._-]*[a-z0-9])", "storage ID 'VALUE' contains illegal characters", show_value=True
+    ),
+    "email": _by_pattern(
+        r"[\w+~-]+(\.[\w+~-]+)*@[a-zA-Z0-9-]+(\.[a-zA-Z0-9-]+)*",
+        "value does not look like a valid email address",
+    ),
 }
 """Every known format. Add one here and it can be named in a declaration."""

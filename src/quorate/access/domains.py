@@ -24,6 +24,13 @@ class Realm:
         return self.options.get("comment", "")
 
     @property
+    def second_factor(self) -> str:
+        """The kind of second factor that every user of the realm must have; empty for none."""
+        parts = self.options.get("tfa", "").split(",")
+        kinds = [part.removeprefix("type=") for part in parts if "=" not in part or part.startswith("type=")]
+        return kinds[0] if kinds else ""
+
+    @property
     def case_sensitive(self) -> bool:
         return self.options.get("case-sensitive", "1") != "0"
 
@@ -44,3 +51,13 @@ def parse_domains(text: str) -> dict[str, Realm]:
         realm.type = kind
         realm.options.setdefault("comment", comment)
     return dict(sorted(realms.items()))
+
+
+def format_domains(realms: dict[str, Realm]) -> str:
+    """The file's text. The built-in realms stand in it like the others, so that their options last."""
+    sections = []
+    for name, realm in sorted(realms.items()):
+        lines = [f"{realm.type}: {name}\n"]
+        lines += [f"\t{key} {value}\n" for key, value in sorted(realm.options.items())]
+        sections.append("".join(lines))
+    return "\n".join(sections)

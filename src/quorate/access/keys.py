@@ -5,11 +5,12 @@ Reading only, and whether a key needs rotation; generating and storing new keys 
 
 from __future__ import annotations
 
+import json
 import os
 import time
 from collections.abc import Callable
 from pathlib import Path
-from typing import Generic, TypeVar
+from typing import Final, Generic, TypeVar
 
 from cryptography.hazmat.primitives.asymmetric.rsa import RSAPrivateKey, RSAPublicKey
 from cryptography.hazmat.primitives.serialization import load_pem_private_key, load_pem_public_key
@@ -18,6 +19,9 @@ from quorate.access import tickets
 from quorate.access.tickets import TicketError
 from quorate.settings import Settings
 
+HALF_LOGIN: Final = "!tfa!"
+CHALLENGE_SECONDS: Final = 300
+"""How long a second factor may be shown after the password: long enough to look for the telephone."""
 MAX_FILE = 1 << 20
 """No file read here is larger than what the cluster file system lets a file be."""
 
@@ -84,6 +88,45 @@ class TicketKeys:
             raise TicketError("ticket is only a half login")
         return data
 
+    def challenge_ticket(self, user: str, challenge: dict[str, object]) -> str:
+        """What a user gets who has shown the password, and still has to show a second factor."""
+        key, _ = _usable(self._private)
+        data = HALF_LOGIN + json.dumps(challenge, separators=(",", ":"))
+        return tickets.assemble(tickets.LOGIN_PREFIX, data, int(self._clock()), key, secret=user)
+
+    def verify_challenge_ticket(self, ticket: str, user: str) -> None:
+        """Raises `TicketError` unless ``user`` has shown the password, a short time ago."""
+        now = self._clock()
+        key, mtime = _usable(self._public)
+        age = max(0, int(now - mtime))
+        window = tickets.current_key_window(age, quorate=is_quorate(self._local))
+        window = window._replace(maximum=min(window.maximum, CHALLENGE_SECONDS))
+        try:
+            data = tickets.verify(tickets.LOGIN_PREFIX, ticket, int(now), key, window, secret=user)
+        except TicketError:
+            data = self._verify_with_old_key(ticket, now, secret=user, longest=CHALLENGE_SECONDS)
+        if not data.startswith(HALF_LOGIN):
+            raise TicketError("not a ticket that asks for a second factor")
+
+    def console_ticket(self, user: str, path: str, port: int | None = None, prefix: str = "PVEVNC") -> str:
+        """A ticket for one console; ``path`` normalised, ``port`` for VNC. Raises `KeyFileError`."""
+        key, _ = _usable(self._private)
+        return tickets.assemble(prefix, "", int(self._clock()), key, secret=_console(user, path, port))
+
+    def verify_console_ticket(
+        self, ticket: str, user: str, path: str, port: int | None = None, prefix: str = "PVEVNC"
+    ) -> None:
+        """Raises `TicketError`. Only the current key counts, and only while it is younger than a day."""
+        now = self._clock()
+        key, mtime = _usable(self._public)
+        if now - mtime > tickets.KEY_LIFETIME:
+            raise TicketError("the key that signs tickets is older than a day")
+        # A viewer may put its password of 8 characters before the ticket.
+        bare = ticket[9:] if ticket[8:9] == ":" and ticket[9:].startswith(f"{prefix}:") else ticket
+        tickets.verify(
+            prefix, bare, int(now), key, tickets.console_window(), secret=_console(user, path, port)
+        )
+
     def csrf_token(self, user: str) -> str:
         secret, _ = _usable(self._csrf)
         return tickets.csrf_token(user, int(self._clock()), secret)
@@ -92,7 +135,9 @@ class TicketKeys:
         secret, _ = _usable(self._csrf)
         return tickets.check_csrf_token(token, user, int(self._clock()), secret)
 
-    def _verify_with_old_key(self, ticket: str, now: float) -> str:
+    def _verify_with_old_key(
+        self, ticket: str, now: float, secret: str | None = None, longest: int = tickets.LIFETIME
+    ) -> str:
         try:
             key, mtime = self._old.get()
         except (OSError, ValueError) as err:
@@ -100,7 +145,8 @@ class TicketKeys:
         window = tickets.old_key_window(max(0, int(now - mtime)))
         if window is None:
             raise TicketError("invalid with the current key, and the previous one is too old")
-        return tickets.verify(tickets.LOGIN_PREFIX, ticket, int(now), key, window)
+        window = window._replace(maximum=min(window.maximum, longest))
+        return tickets.verify(tickets.LOGIN_PREFIX, ticket, int(now), key, window, secret=secret)
 
 
 def is_quorate(local: Path) -> bool:
@@ -121,6 +167,10 @@ def _usable(file: CachedFile[T]) -> tuple[T, float]:
         raise KeyFileError(f"unable to read '{file.path}': {err.strerror} - {hint}") from err
     except ValueError as err:
         raise KeyFileError(f"'{file.path}' holds no usable RSA key") from err
+
+
+def _console(user: str, path: str, port: int | None) -> str:
+    return f"{user}:{path}" if port is None else f"{user}:{path}:{port}"
 
 
 def _public_key(data: bytes) -> RSAPublicKey:

@@ -7,12 +7,16 @@ from __future__ import annotations
 
 from collections.abc import Callable
 
-from quorate.access import pam
+from quorate.access import factor_store, pam, second_factor
 from quorate.access.crypt import CryptError, check_password
 from quorate.access.directory import AuthenticationError, Directory
 from quorate.access.domains import Realm
+from quorate.access.factors import FactorError
+from quorate.access.second_factor import SecondFactorError
 from quorate.access.secrets import parse_shadow
+from quorate.access.tickets import LOGIN_PREFIX, TicketError
 from quorate.access.users import ROOT
+from quorate.cfs import CfsError
 from quorate.formats import FormatError, parse_user_id
 from quorate.settings import Settings
 
@@ -30,11 +34,12 @@ def authenticate(
     client_ip: str = "",
     *,
     pam_check: PamCheck = pam.authenticate,
+    allow_ticket: bool = True,
 ) -> str:
-    """The user id of a good login; raises `AuthenticationError` for any other.
+    """The user id of who knows the password; raises `AuthenticationError` for all others.
 
     ``username`` is a full user id. A valid ticket of the same user, or of root@pam, may stand for the
-    password.
+    password; then no second factor is needed, else see `challenge_of`.
     """
     try:
         userid, name, realm_name = parse_user_id(username)
@@ -46,7 +51,7 @@ def authenticate(
     userid = _find_user(directory, userid, realm)
     name = userid.removesuffix(f"@{realm_name}")
     directory.check_account(userid)
-    if password.startswith("PVE:"):
+    if allow_ticket and is_ticket(password):
         owner = directory.user_of_ticket(password)
         if owner not in (userid, ROOT):
             raise AuthenticationError(f"ticket of '{owner}' cannot renew a login of '{userid}'")
@@ -61,6 +66,48 @@ def authenticate(
     else:
         raise AuthenticationError(f"realm '{realm_name}' has the type '{realm.type}', which is not supported")
     return userid
+
+
+def is_ticket(password: str) -> bool:
+    """Whether a ticket stands for the password."""
+    return password.startswith(f"{LOGIN_PREFIX}:")
+
+
+def challenge_of(settings: Settings, directory: Directory, user: str) -> dict[str, object] | None:
+    """What the user has to show after the password, None for nothing. Raises `AuthenticationError`."""
+    entry = directory.users.users.get(user)
+    realm = directory.realms.get(user.rpartition("@")[2])
+    demanded = realm.second_factor if realm is not None else ""
+    try:
+        factors = factor_store.read_factors(settings)
+        return second_factor.required(factors, user, entry.keys if entry else "", demanded)
+    except (FactorError, SecondFactorError, CfsError) as err:
+        raise AuthenticationError(str(err)) from err
+
+
+def check_answer(settings: Settings, user: str, answer: str) -> None:
+    """Check ``TYPE:VALUE`` as the second factor. Raises `AuthenticationError`."""
+    try:
+        factor_store.check(settings, user, answer)
+    except SecondFactorError as err:
+        raise AuthenticationError(str(err)) from err
+
+
+def answer_challenge(
+    settings: Settings, directory: Directory, username: str, ticket: str, answer: str
+) -> str:
+    """The second step: the user whose password was shown for ``ticket``. Raises `AuthenticationError`."""
+    try:
+        parse_user_id(username)
+    except FormatError as err:
+        raise AuthenticationError(str(err).strip()) from err
+    directory.check_account(username)
+    try:
+        directory.keys.verify_challenge_ticket(ticket, username)
+    except TicketError as err:
+        raise AuthenticationError(str(err)) from err
+    check_answer(settings, username, answer)
+    return username
 
 
 def _find_user(directory: Directory, userid: str, realm: Realm) -> str:

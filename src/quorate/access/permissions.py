@@ -25,14 +25,14 @@ def check_account(config: UserConfig, auth_id: str, now: int) -> None:
         raise AccountError(f"no such user ('{userid}')")
     if not user.enable:
         raise AccountError(f"user '{userid}' is disabled")
-    if user.expire and user.expire < now:
+    if user.expire and user.expire <= now:
         raise AccountError(f"user '{userid}' access expired")
     if token_name is None:
         return
     token = config.tokens.get(auth_id)
     if token is None:
         raise AccountError(f"no such token '{token_name}' for user '{userid}'")
-    if token.expire and token.expire < now:
+    if token.expire and token.expire <= now:
         raise AccountError(f"token '{token_name}' access expired")
 
 

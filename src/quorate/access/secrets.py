@@ -42,6 +42,10 @@ def parse_token_secrets(text: str) -> dict[str, str]:
     return found
 
 
+def format_token_secrets(stored: dict[str, str]) -> str:
+    return "".join(f"{token} {secret}\n" for token, secret in sorted(stored.items()))
+
+
 def token_matches(stored: dict[str, str], token_id: str, value: str) -> bool:
     """Whether ``value`` is the token's secret."""
     expected = stored.get(token_id, "")

@@ -19,6 +19,7 @@ from cryptography.hazmat.primitives.asymmetric import padding
 from cryptography.hazmat.primitives.asymmetric.rsa import RSAPrivateKey, RSAPublicKey
 
 LOGIN_PREFIX: Final = "PVE"
+CONSOLE_PREFIXES: Final = ("PVEVNC", "PVETUNNEL")
 LIFETIME: Final = 7200
 GRACE: Final = 300
 KEY_LIFETIME: Final = 86400
@@ -91,6 +92,11 @@ def old_key_window(key_age: int) -> AgeWindow | None:
     """What the previous key (age by its file's time) may have signed; None when nothing any more."""
     minimum = key_age - GRACE
     return None if minimum > LIFETIME else AgeWindow(minimum, LIFETIME)
+
+
+def console_window() -> AgeWindow:
+    """Console tickets open a connection that is made at once."""
+    return AgeWindow(-20, 40)
 
 
 def csrf_secret(key_file: bytes) -> bytes:
