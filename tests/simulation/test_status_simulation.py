@@ -30,6 +30,11 @@ def test_status_converges(first: int) -> None:
     assert run(first, 20) > 20, "next to nothing was logged"
 
 
+@pytest.mark.parametrize("seed", [1053, 2326])
+def test_seeds_that_failed(seed: int) -> None:
+    assert run(seed, 1) > 0
+
+
 @pytest.mark.long
 @pytest.mark.parametrize("first", range(60, 560, 100))
 def test_status_converges_at_length(first: int) -> None:

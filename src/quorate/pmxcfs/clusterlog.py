@@ -59,12 +59,27 @@ class ClusterLog:
         self.ring = self.ring.sort()
         return bytes(self.ring.data)
 
-    def merge(self, rings: Sequence[Ring]) -> None:
-        """Replace the ring by the merge of these, the own one (``self.ring``) among them (status 2.7)."""
+    def since(self, state: Ring) -> list[bytes]:
+        """What this node has logged since it gave ``state`` away, oldest first."""
+        if self.ring.data == state.data:
+            return []
+        known = {visit.entry.identity for visit in state.walk()}
+        return [self.ring.packed(visit) for visit in self.ring.walk() if visit.entry.identity not in known][
+            ::-1
+        ]
+
+    def merge(self, rings: Sequence[Ring], later: Sequence[bytes] = ()) -> None:
+        """Replace the ring by the merge of these (status 2.7), the own one among them; then come ``later``.
+
+        The original merges its present ring. The others have the state that it gave away, and meet what came
+        later as messages: if they drop one as too old (the clock went back), it must not stay here alone.
+        """
         self.ring, taken = merge(rings)
         self._latest = {}
         for entry in taken:
             self._accept(entry)
+        for packed in later:
+            self.insert(packed)
 
     def json(self, *, user: bytes = b"", maximum: int = SHOWN) -> bytes:
         """The newest entries as text, newest first (status 2.8); ``user`` empty: those of all users.

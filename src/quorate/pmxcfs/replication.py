@@ -129,6 +129,8 @@ class Machine(Synchronisation):
             refusal = errno.EBUSY
         if refusal and token is not None:
             self._out.append(Reply(token, -refusal))
+        elif refusal == errno.EBUSY:
+            self._untold(clock)
         return self._effects()
 
     def send_failed(self, clock: Clock, failed: Sequence[Send] = ()) -> list[Effect]:
@@ -138,7 +140,9 @@ class Machine(Synchronisation):
         for send in failed:
             if send.type is MessageType.NORMAL:
                 request = self.requests.delivered(send.count)
-                if request is not None:
+                if request is not None and request.token is None:
+                    self._untold(clock)
+                elif request is not None:
                     self._reply(request, -errno.EBUSY)
             elif send.type is MessageType.VERIFY_REQUEST:
                 self._verification.not_sent()
@@ -195,6 +199,15 @@ class Machine(Synchronisation):
             self.joined = False
             self._out.append(LeaveGroup())
         return self._effects()
+
+    def _untold(self, clock: Clock) -> None:
+        """A message is lost that nobody waits for. The original loses keys and log entries in silence then.
+
+        In a group without updates each synchronisation tells everything anew; the other group's such messages
+        are requests that are repeated anyway.
+        """
+        if self.mode is Mode.SYNCED and not self.has_updates:
+            self._leave(clock, "a message is lost, and the others have to be told everything anew")
 
     @property
     def _may_return(self) -> bool:

@@ -167,17 +167,20 @@ class Status:
     def choose(self, states: Mapping[Address, bytes]) -> Choice:
         """Merge the members' logs (status 2.7). Nobody leads; malformed states count as missing."""
         rings: list[Ring] = []
-        own_found = False
+        given: Ring | None = None
         for address in sorted(states):
-            if address == self._address:
-                own_found = True
-                rings.append(self._log.ring)
-            elif (ring := Ring.received(states[address])) is not None:
+            ring = Ring.received(states[address])
+            if ring is not None:
                 rings.append(ring)
-        if not own_found:
+            if address == self._address:
+                given = ring
+        later = []
+        if given is None:
             rings.append(self._log.ring)
+        else:
+            later = self._log.since(given)
         if len(rings) > 1:
-            self._log.merge(rings)
+            self._log.merge(rings, later)
         self._announce = True
         return Choice(None, frozenset(states))
 

@@ -4,6 +4,8 @@ from __future__ import annotations
 
 import json
 from collections import deque
+from collections.abc import Callable
+from functools import partial
 from pathlib import Path
 from typing import Any
 
@@ -13,10 +15,11 @@ from hypothesis import strategies as st
 
 from quorate.pmxcfs import kvstore, status, wire
 from quorate.pmxcfs.clinfo import ClusterInfo, Node
-from quorate.pmxcfs.effects import Address, Clock, Effect, Level, Log, Mode, Send
+from quorate.pmxcfs.effects import Address, Clock, Effect, LeaveGroup, Level, Log, Mode, Send
 from quorate.pmxcfs.kvstore import Update, UpdateError
 from quorate.pmxcfs.logentry import parse
 from quorate.pmxcfs.replication import Machine
+from quorate.pmxcfs.requests import MAX_HELD, MAX_IN_FLIGHT
 from quorate.pmxcfs.status import MessageType, Status
 from quorate.pmxcfs.tree import Tree
 
@@ -27,7 +30,7 @@ NAMES = {1: "n1", 2: "n2", 3: "n3"}
 INFO = ClusterInfo("lab", 1, {nodeid: Node(nodeid, name, 1) for nodeid, name in NAMES.items()})
 
 
-def make(nodeid: int, started: int = 1795353692) -> Status:
+def make(nodeid: int, now: Callable[[], int] = lambda: 1795353692) -> Status:
     tree = Tree.new(1)
     return Status(
         NAMES[nodeid],
@@ -36,7 +39,7 @@ def make(nodeid: int, started: int = 1795353692) -> Status:
         cluster=True,
         tree=lambda: tree,
         quorate=lambda: True,
-        now=lambda: started,
+        now=now,
     )
 
 
@@ -98,7 +101,7 @@ def test_recorded_states() -> None:
     for vector in messages("state"):
         prefix = bytes.fromhex(vector["payload_used_prefix_hex"])
         entry = parse(prefix, 8, exact=False)
-        own = make(vector["sender_nodeid"], entry.time)
+        own = make(vector["sender_nodeid"], partial(int, entry.time))
         state = bytearray(own.state())
         state[8 + 32 : 8 + 36] = entry.pid.to_bytes(4, "little")
         assert state == prefix + bytes(vector["payload_len"] - len(prefix))
@@ -271,6 +274,60 @@ def test_entries_made_between_state_and_merge_are_kept() -> None:
         choice = one.choose(states)
         assert (choice.leader, choice.synced) == (None, frozenset(addresses))
         assert "n1: in between" in net.texts(1)
+
+
+def test_what_the_others_drop_after_a_synchronisation_is_dropped_here_too() -> None:
+    """A node whose clock went back logs in the middle of one: the others know newer entries of it."""
+    now = [1795353692]
+    one, two = (make(nodeid, lambda: now[0]) for nodeid in (1, 2))
+    for node in (one, two):
+        node.set_cluster_info(INFO)
+    addresses = Address(1, 1001), Address(2, 1002)
+    one.joined(addresses[0])
+    two.joined(addresses[1])
+    now[0] += 100
+    told = one.log(ident=b"root", tag=b"t", pid=1, priority=6, message=b"newer")
+    assert told is not None
+    two.deliver(addresses[0], told.subtype, 0, told.payload[0], Clock(0, 0.0), own=False, lowest=False)
+    now[0] -= 50
+    one = make(1, lambda: now[0])  # a new process, which knows nothing of its entries of before
+    one.joined(addresses[0])
+    states = {addresses[0]: one.state(), addresses[1]: two.state()}
+    now[0] += 1
+    told = one.log(ident=b"root", tag=b"t", pid=1, priority=6, message=b"in between")
+    assert told is not None
+    one.choose(states)
+    two.choose(states)
+    two.deliver(addresses[0], told.subtype, 0, told.payload[0], Clock(0, 0.0), own=False, lowest=False)
+    assert b"in between" not in two.clusterlog()
+    assert one.state() == two.state()
+
+
+def test_a_message_that_was_lost_makes_it_tell_everything_anew() -> None:
+    """Nobody waits for these messages: without a synchronisation the others would lack the key for ever."""
+    net = Network(1, 2)
+    net.members(1, 2)
+    machine = net.machines[1]
+    _, message = net.statuses[1].set_value(b"kv/lost", b"v\0")
+    assert message is not None
+    effects = machine.submit(message.subtype, message.payload, None, net.clock)
+    sends = [effect for effect in effects if isinstance(effect, Send)]
+    effects = machine.send_failed(net.clock, sends)
+    assert [effect for effect in effects if isinstance(effect, LeaveGroup)]
+    machine.confchg([], [machine.own], [], net.clock)
+    net.members(2)
+    net.members(1, 2)
+    assert net.statuses[2].get_value(b"kv/lost", "n1") == b"v\0"
+
+
+def test_more_messages_than_can_wait_make_it_tell_everything_anew() -> None:
+    net = Network(1, 2)
+    net.members(1, 2)
+    for number in range(MAX_IN_FLIGHT + MAX_HELD + 1):
+        _, message = net.statuses[1].set_value(b"kv/x", b"%d" % number)
+        assert message is not None
+        effects = net.machines[1].submit(message.subtype, message.payload, None, net.clock)
+    assert [effect for effect in effects if isinstance(effect, LeaveGroup)]
 
 
 def test_malformed_states_count_as_missing() -> None:
