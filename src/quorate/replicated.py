@@ -21,6 +21,8 @@ FIGURES_SECONDS: Final = 2.0
 """As long as the daemon gives the same text for all figures (status 3.6)."""
 GUEST_PROPERTIES: Final = ("name", "hostname", "tags", "lock", "template")
 STORAGE_FILE: Final = "storage.cfg"
+_LEVEL: Final = 1
+"""Column of a node."""
 
 _SHARED_KINDS: Final = frozenset(
     {"cephfs", "cifs", "esxi", "glusterfs", "iscsi", "iscsidirect", "nfs", "pbs", "rbd", "zfs"}
@@ -62,6 +64,11 @@ class State:
 
     def storage_columns(self, node: str, storage: str) -> Sequence[str] | None:
         return _columns(self.figures, ("pve-storage-9.0", "pve2-storage"), f"{node}/{storage}")
+
+    def level(self, node: str) -> str:
+        """Letter of the node's subscription, or nothing."""
+        columns = self.node_columns(node) or ()
+        return columns[_LEVEL] if len(columns) > _LEVEL and columns[_LEVEL] != "U" else ""
 
     def nodes(self) -> dict[str, bool]:
         """All nodes and whether they are online; a node without a cluster is its only one."""

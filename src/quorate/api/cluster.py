@@ -1,17 +1,27 @@
-"""``/cluster/status`` and ``/cluster/nextid`` (pvecm 6.6). The configuration subtree is `cluster_config`."""
+"""``/cluster/status``, ``/cluster/nextid`` (pvecm 6.6). Every other part of the subtree has its own file."""
 
 from __future__ import annotations
 
 import json
-import re
 import socket
 from typing import Any, Final
 
+from quorate.api.cluster_options import options_of
 from quorate.cfs import Cfs, CfsError
-from quorate.schema import ALL, ApiError, Check, Context, Operation, String
-
-DEFAULT_LOWER: Final = 100
-DEFAULT_UPPER: Final = 1_000_000
+from quorate.datacenter import id_range
+from quorate.replicated import State, replicated_of
+from quorate.schema import (
+    ALL,
+    VERIFICATION_FAILED,
+    ApiError,
+    Array,
+    Check,
+    Context,
+    Integer,
+    Object,
+    Operation,
+    String,
+)
 
 
 def _status(ctx: Context) -> list[dict[str, object]]:
@@ -20,8 +30,9 @@ def _status(ctx: Context) -> list[dict[str, object]]:
     except (CfsError, FileNotFoundError, ValueError) as err:
         raise ApiError(500, f"unable to read the member list - {err}") from err
     cluster = found.get("cluster")
+    state = _figures(ctx)
     if not cluster:
-        entry = _node(ctx, ctx.node, 0, online=1, ip=_own_address(ctx.node))
+        entry = _node(ctx, state, ctx.node, 0, online=1, ip=_own_address(ctx.node))
         return [entry]
     result: list[dict[str, object]] = [
         {
@@ -34,11 +45,21 @@ def _status(ctx: Context) -> list[dict[str, object]]:
         }
     ]
     for name, member in sorted((found.get("nodelist") or {}).items()):
-        result.append(_node(ctx, name, int(member["id"]), int(member["online"]), member.get("ip")))
+        result.append(_node(ctx, state, name, int(member["id"]), int(member["online"]), member.get("ip")))
     return result
 
 
-def _node(ctx: Context, name: str, nodeid: int, online: int, ip: str | None) -> dict[str, object]:
+def _figures(ctx: Context) -> State | None:
+    """Who is a member is told also while the daemon does not tell the rest."""
+    try:
+        return replicated_of(ctx.settings).state()
+    except CfsError:
+        return None
+
+
+def _node(
+    ctx: Context, state: State | None, name: str, nodeid: int, online: int, ip: str | None
+) -> dict[str, object]:
     entry: dict[str, object] = {
         "type": "node",
         "id": f"node/{name}",
@@ -46,7 +67,7 @@ def _node(ctx: Context, name: str, nodeid: int, online: int, ip: str | None) -> 
         "nodeid": nodeid,
         "local": int(name == ctx.node),
         "online": online,
-        "level": "",
+        "level": state.level(name) if state is not None else "",
     }
     if ip is not None:
         entry["ip"] = ip
@@ -67,23 +88,13 @@ def _next_id(ctx: Context, vmid: str | None = None) -> str:
         raise ApiError(500, str(err)) from err
     if vmid is not None:
         if vmid in used:
-            raise ApiError(400, "Parameter verification failed.", {"vmid": f"VM {vmid} already exists"})
+            raise ApiError(400, VERIFICATION_FAILED, {"vmid": f"VM {vmid} already exists"})
         return vmid
-    lower, upper = _id_range(ctx)
+    lower, upper = id_range(options_of(ctx.settings))
     for number in range(lower, upper):
         if str(number) not in used:
             return str(number)
     raise ApiError(500, f"unable to get any free VMID in range [{lower}, {upper}]")
-
-
-def _id_range(ctx: Context) -> tuple[int, int]:
-    try:
-        text = (ctx.settings.mountpoint / "datacenter.cfg").read_text(encoding="utf-8", errors="replace")
-    except FileNotFoundError:
-        text = ""
-    line = re.search(r"^next-id:(.*)$", text, re.MULTILINE)
-    values = dict(re.findall(r"(lower|upper)=(\d+)", line[1])) if line else {}
-    return int(values.get("lower", DEFAULT_LOWER)), int(values.get("upper", DEFAULT_UPPER))
 
 
 OPERATIONS: Final = [
@@ -91,11 +102,30 @@ OPERATIONS: Final = [
         method="GET",
         path="/cluster/status",
         name="get_status",
-        description="Quorum and members of the cluster.",
+        description="Quorum and members: one entry for the cluster, if there is one, and one for each node.",
         handler=_status,
-        returns="array",
+        returns=Array(
+            items=Object(
+                properties={
+                    "type": String(description="What the entry is.", enum=("cluster", "node")),
+                    "id": String(description="'cluster' or node/NAME."),
+                    "name": String(description="Name of the cluster or node."),
+                    "version": Integer(description="Of corosync.conf (cluster).", optional=True),
+                    "nodes": Integer(description="How many there are (cluster).", optional=True),
+                    "quorate": Integer(
+                        description="Whether changes are possible.", enum=(0, 1), optional=True
+                    ),
+                    "nodeid": Integer(description="0 without a cluster (node).", optional=True),
+                    "ip": String(description="Address, if it is known (node).", optional=True),
+                    "local": Integer(
+                        description="Whether it is the node that answers.", enum=(0, 1), optional=True
+                    ),
+                    "online": Integer(description="Whether it is there (node).", enum=(0, 1), optional=True),
+                    "level": String(description="Of the subscription: empty (node).", optional=True),
+                }
+            )
+        ),
         permission=Check("/", ("Sys.Audit",)),
-        protected=True,
     ),
     Operation(
         method="GET",
@@ -104,7 +134,7 @@ OPERATIONS: Final = [
         description="The next free guest number, or whether a given one is free.",
         handler=_next_id,
         parameters={"vmid": String(description="The number to look at.", format="pve-vmid", optional=True)},
-        returns="string",
+        returns=String(description="The free number, as text."),
         permission=ALL,
     ),
 ]

@@ -37,7 +37,6 @@ _NODE_COLUMNS: Final = {
 }
 _CAPACITY: Final = ("maxcpu", "maxmem", "maxdisk")
 """What is told of a node also while it is offline."""
-_LEVEL: Final = 1
 _GUEST_COLUMNS: Final = {
     "uptime": 0,
     "maxcpu": 5,
@@ -75,12 +74,10 @@ class Resource(NamedTuple):
 def node_entry(state: State, node: str, *, online: bool, figures: bool) -> Entry:
     """A node as ``/cluster/resources`` and ``/nodes`` show it; ``figures``: also load and sizes."""
     columns = state.node_columns(node)
-    entry: Entry = {"id": f"node/{node}", "type": "node", "node": node, "level": ""}
+    entry: Entry = {"id": f"node/{node}", "type": "node", "node": node, "level": state.level(node)}
     entry["status"] = "offline" if not online else "unknown" if columns is None else "online"
     if columns is None:
         return entry
-    level = columns[_LEVEL] if len(columns) > _LEVEL else ""
-    entry["level"] = "" if level == "U" else level
     if figures:
         told = _numbers(columns, _NODE_COLUMNS)
         entry.update({key: value for key, value in told.items() if online or key in _CAPACITY})

@@ -2,7 +2,17 @@
 
 from __future__ import annotations
 
-from quorate.api import access, cluster, cluster_config, cluster_resources, nodes, root, tasks
+from quorate.api import (
+    access,
+    cluster,
+    cluster_config,
+    cluster_options,
+    cluster_resources,
+    cluster_tasks,
+    nodes,
+    root,
+    tasks,
+)
 from quorate.api.router import Router
 from quorate.schema import Operation
 
@@ -13,7 +23,9 @@ def all_operations() -> list[Operation]:
         *access.OPERATIONS,
         *cluster.OPERATIONS,
         *cluster_config.OPERATIONS,
+        *cluster_options.OPERATIONS,
         *cluster_resources.OPERATIONS,
+        *cluster_tasks.OPERATIONS,
         *nodes.OPERATIONS,
         *tasks.OPERATIONS,
     ]

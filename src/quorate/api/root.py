@@ -8,10 +8,20 @@ from collections.abc import Iterable
 from typing import Final
 
 import quorate
-from quorate.schema import ALL, Context, Operation, String
+from quorate.api.cluster_options import options_of
+from quorate.schema import ALL, Array, Context, Object, Operation, String
 
 API_VERSION: Final = "9.2.0"
 """The generation of the API that clients may expect; they compare it, so it is not the package's version."""
+
+VERSION_RESULT: Final = Object(
+    properties={
+        "version": String(description="Version of the API."),
+        "release": String(description="Its first two numbers."),
+        "repoid": String(description="Identifies the build."),
+        "console": String(description="The console preferred in the cluster.", optional=True),
+    }
+)
 
 _INDEX_PATHS: Final = {
     "/": "subdir",
@@ -53,7 +63,9 @@ def _index(path: str, key: str, paths: list[str]) -> Operation:
         description=f"List what lies below {path}.",
         handler=listing,
         parameters={name: String(description=f"The {name}.") for name in placeholders},
-        returns="array",
+        returns=Array(
+            items=Object(properties={key: String(description="Name of the part.")}), link=f"{{{key}}}"
+        ),
         permission=ALL,
     )
 
@@ -69,12 +81,8 @@ def _parts(path: str) -> list[str]:
 
 def _version(ctx: Context) -> dict[str, str]:
     result = version_info()
-    try:
-        text = (ctx.settings.mountpoint / "datacenter.cfg").read_text(encoding="utf-8", errors="replace")
-    except FileNotFoundError:
-        text = ""
-    if (match := re.search(r"^console:\s*(\S+)\s*$", text, re.MULTILINE)) is not None:
-        result["console"] = match[1]
+    if (console := options_of(ctx.settings).get("console")) is not None:
+        result["console"] = str(console)
     return result
 
 
@@ -85,7 +93,7 @@ OPERATIONS: Final = [
         name="version",
         description="Version of the API, and the preferred console.",
         handler=_version,
-        returns="object",
+        returns=VERSION_RESULT,
         permission=ALL,
     ),
 ]
