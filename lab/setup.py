@@ -48,6 +48,7 @@ COMMANDS = (
     "pvecm",
     "pvedaemon",
     "pveproxy",
+    "pvesh",
     "pvestatd",
 )
 

@@ -129,10 +129,16 @@ class String(Parameter):
         return super().describe_type()
 
 
+Unit = Literal["bytes", "seconds", "epoch", "fraction"]
+"""What a number in a result counts, so that a table or page can show it as people read it; ``epoch`` is a time
+in seconds since 1970, ``fraction`` a share of 1."""
+
+
 @dataclass(frozen=True, kw_only=True)
 class _Numeric(Parameter):
     minimum: int | float | None = None
     maximum: int | float | None = None
+    unit: Unit | None = None
 
     def describe_type(self) -> str:
         if self.typetext is None and (self.minimum is not None or self.maximum is not None):

@@ -15,10 +15,12 @@ _PROGRAMMING_ERRORS = (ArithmeticError, AssertionError, AttributeError, LookupEr
 """Faults of ours: the caller learns that there is one, the log where."""
 
 
-def run_operation(operation: Operation, context: Context, parameters: Mapping[str, object]) -> object:
-    """The handler's result. Every failure comes out as `ApiError`."""
+def run_operation(
+    operation: Operation, context: Context, parameters: Mapping[str, object], *, words: bool = False
+) -> object:
+    """The handler's result. Every failure comes out as `ApiError`. ``words``: see `quorate.schema.Boolean`."""
     try:
-        return operation.call(context, parameters)
+        return operation.call(context, parameters, words=words)
     except ApiError:
         raise
     except _PROGRAMMING_ERRORS as err:

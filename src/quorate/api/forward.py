@@ -3,14 +3,13 @@
 from __future__ import annotations
 
 import asyncio
-import hashlib
 import logging
 import ssl
-from pathlib import Path
 
 import aiohttp
 from yarl import URL
 
+from quorate.api.fingerprints import certificate_digest
 from quorate.api.protocol import COOKIE, Answer, Request, credentials, one_line
 from quorate.cfs import Cfs, CfsError
 from quorate.schema import ApiError
@@ -114,24 +113,6 @@ class Passer:
         if member is None or member.ip is None:
             raise ApiError(500, f"unable to get remote IP address for node '{node}'")
         return member.ip, certificate_digest(self._settings.mountpoint / "nodes" / node)
-
-
-def certificate_digest(directory: Path) -> bytes:
-    """SHA-256 over the leaf certificate that a node's web server shows. Raises `ApiError`."""
-    for name in ("pveproxy-ssl.pem", "pve-ssl.pem"):
-        try:
-            text = (directory / name).read_text(encoding="ascii", errors="replace")
-        except FileNotFoundError:
-            continue
-        except OSError as err:
-            raise ApiError(500, f"unable to read '{directory / name}': {err.strerror}") from err
-        end = "-----END CERTIFICATE-----"
-        start = text.find("-----BEGIN CERTIFICATE-----")
-        try:
-            return hashlib.sha256(ssl.PEM_cert_to_DER_cert(text[start : text.index(end) + len(end)])).digest()
-        except ValueError as err:
-            raise ApiError(500, f"'{directory / name}' holds no certificate") from err
-    raise ApiError(500, f"no certificate of node '{directory.name}' in '{directory}'")
 
 
 def _passed(request: Request) -> dict[str, str]:

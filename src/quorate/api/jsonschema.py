@@ -64,6 +64,8 @@ def _of_kind(declared: Parameter) -> Schema:
             schema["minimum"] = declared.minimum
         if declared.maximum is not None:
             schema["maximum"] = declared.maximum
+        if declared.unit is not None:
+            schema["x-unit"] = declared.unit
         if isinstance(declared, Integer) and declared.enum is not None:
             schema["enum"] = list(declared.enum)
         return schema

@@ -6,7 +6,7 @@ from typing import Final
 
 from quorate.access.directory import directory_of
 from quorate.api.cluster_resources import USAGE, node_entry
-from quorate.api.forward import certificate_digest
+from quorate.api.fingerprints import certificate_digest
 from quorate.api.root import VERSION_RESULT, version_info
 from quorate.cfs import Cfs, CfsError, Members
 from quorate.replicated import State, replicated_of

@@ -16,6 +16,19 @@ class Match(NamedTuple):
     parameters: dict[str, str]
 
 
+class Place(NamedTuple):
+    """What stands at a path: its operations by method, and the names or the placeholder below it."""
+
+    operations: dict[str, Operation]
+    parameters: dict[str, str]
+    names: tuple[str, ...]
+    placeholder: str | None
+
+    @property
+    def has_children(self) -> bool:
+        return bool(self.names) or self.placeholder is not None
+
+
 @dataclass(slots=True)
 class _Node:
     children: dict[str, _Node] = field(default_factory=dict)
@@ -34,6 +47,29 @@ class Router:
 
     def match(self, method: str, path: str) -> Match:
         """Raises `ApiError` 501 for what is not there."""
+        found = self._walk(path)
+        operation = found[0].operations.get(method) if found is not None else None
+        if found is None or operation is None:
+            raise _not_implemented(method, path)
+        return Match(operation, found[1])
+
+    def place(self, path: str) -> Place | None:
+        """What stands at a path; None where the tree has nothing."""
+        found = self._walk(path)
+        if found is None:
+            return None
+        node, parameters = found
+        placeholder = node.placeholder[0] if node.placeholder is not None else None
+        return Place(node.operations, parameters, tuple(sorted(node.children)), placeholder)
+
+    def find(self, method: str, template: str) -> Operation:
+        """The operation declared for exactly this path template; LookupError if there is none."""
+        for operation in self.operations:
+            if operation.method == method and operation.path == template:
+                return operation
+        raise LookupError(f"{method} {template}")
+
+    def _walk(self, path: str) -> tuple[_Node, dict[str, str]] | None:
         node, parameters = self._root, {}
         for part in _parts(path):
             if (child := node.children.get(part)) is not None:
@@ -42,18 +78,8 @@ class Router:
                 name, node = node.placeholder
                 parameters[name] = part
             else:
-                raise _not_implemented(method, path)
-        operation = node.operations.get(method)
-        if operation is None:
-            raise _not_implemented(method, path)
-        return Match(operation, parameters)
-
-    def find(self, method: str, template: str) -> Operation:
-        """The operation declared for exactly this path template; LookupError if there is none."""
-        for operation in self.operations:
-            if operation.method == method and operation.path == template:
-                return operation
-        raise LookupError(f"{method} {template}")
+                return None
+        return node, parameters
 
     def _add(self, operation: Operation) -> None:
         node = self._root

@@ -9,7 +9,16 @@ import re
 from collections.abc import Mapping, Sequence
 from typing import Final
 
-from quorate.schema import VERIFICATION_FAILED, Array, Boolean, Parameter, Parameters, parse_boolean, verify
+from quorate.schema import (
+    VERIFICATION_FAILED,
+    Array,
+    Boolean,
+    Parameter,
+    Parameters,
+    String,
+    parse_boolean,
+    verify,
+)
 
 _INDEXED: Final = re.compile(r"(.*?)(\d+)$")
 
@@ -29,14 +38,22 @@ def parse(words: Sequence[str], declared: Parameters, positionals: Sequence[str]
 
     Options and positional words mix freely. A positional declared as Array takes all words that are left.
     """
-    options = {name: parameter for name, parameter in declared.items() if name not in positionals}
-    given, rest = _split(words, options)
-    given.update(_place(rest, declared, positionals))
-    values, errors = verify(given, declared, words=True)
+    values, errors = verify(collect(words, declared, positionals), declared, words=True)
     if errors:
         details = [f"{name}: {text}" for name, text in sorted(errors.items())]
         raise UsageError(VERIFICATION_FAILED, details=details)
     return values
+
+
+def collect(words: Sequence[str], declared: Parameters, positionals: Sequence[str]) -> dict[str, object]:
+    """The parameters that were given, not yet checked; raises UsageError for words that fit nowhere.
+
+    An option given several times makes a list where it is declared as one.
+    """
+    options = {name: parameter for name, parameter in declared.items() if name not in positionals}
+    given, rest = _split(words, options)
+    given.update(_place(rest, declared, positionals))
+    return given
 
 
 def usage_line(prefix: str, declared: Parameters, positionals: Sequence[str]) -> str:
@@ -109,10 +126,17 @@ def _split(words: Sequence[str], options: Mapping[str, Parameter]) -> tuple[dict
                 continue
             value = words[position]
             position += 1
-        given[name] = value
+        given[name] = _added(given.get(name), value, options[name])
     if problems:
         raise UsageError("unable to parse option", lines=problems)
     return given, rest
+
+
+def _added(before: object, value: str, declared: Parameter) -> object:
+    if isinstance(declared, Array):
+        return [*before, value] if isinstance(before, list) else [value]
+    is_list = isinstance(declared, String) and (declared.format or "").endswith("-list")
+    return f"{before},{value}" if is_list and before is not None else value
 
 
 def _find(typed: str, options: Mapping[str, Parameter], problems: list[str]) -> str | None:
