@@ -112,6 +112,10 @@ def _token_id(value: str) -> None:
     parse_token_id(value)
 
 
+def _user_or_token(value: str) -> None:
+    check_format("pve-tokenid" if "!" in value else "pve-userid", value)
+
+
 PATTERNS: Final[dict[str, str]] = {
     "pve-node": _LABEL,
     "pve-vmid": r"[1-9][0-9]{2,8}",
@@ -138,6 +142,7 @@ FORMATS: Final[dict[str, Callable[[str], None]]] = {
     "pve-realm": _by_pattern(REALM_PATTERN, "value does not look like a valid realm"),
     "pve-userid": _user_id,
     "pve-tokenid": _token_id,
+    "pve-user-or-token": _user_or_token,
     "pve-groupid": _by_pattern(_NAME, "value 'VALUE' does not look like a valid group name", show_value=True),
     "pve-roleid": _by_pattern(_NAME, "value 'VALUE' does not look like a valid role name", show_value=True),
     "pve-poolid": _by_pattern(_POOL, "value 'VALUE' does not look like a valid pool name", show_value=True),

@@ -33,13 +33,18 @@ class PasswordError(Exception):
 
 
 @contextmanager
-def change_users(settings: Settings) -> Iterator[tuple[UserConfig, HeldLock]]:
-    """user.cfg as it is now, written when the block ends without an error. Raises `CfsError`."""
+def change_users(settings: Settings, *, write: bool = True) -> Iterator[tuple[UserConfig, HeldLock]]:
+    """user.cfg as it is now, written when the block ends without an error. Raises `CfsError`.
+
+    Without ``write`` it is only kept from changing.
+    """
     cfs = Cfs(settings)
     with cfs.lock(file_lock_id(USERS)) as held:
         config = parse_user_config(_text(cfs, USERS))[0]
         yield config, held
         held.remaining()
+        if not write:
+            return
         cfs.write(USERS, format_user_config(config).encode())
 
 

@@ -38,7 +38,8 @@ MAX_TOKENS: Final = 1024
 MAX_LOGINS_PER_CLIENT: Final = 8
 """Logins of one client at the same time; each failed one takes 3 s."""
 TOKEN_PATH: Final = "/internal/token"
-_LOGIN_PATH = "/access/ticket"
+_LOGIN_PATHS: Final = frozenset({"/access/ticket", "/access/vncticket"})
+"""What the privileged half does for people who are not logged in."""
 
 _WELCOME = b"""<!DOCTYPE html>
 <html lang="en"><head><meta charset="utf-8"><title>quorate</title></head>
@@ -76,7 +77,7 @@ class Front:
         if address is None:
             return Outcome(_static(request))
         with contextlib.ExitStack() as stack:
-            if request.method == "POST" and address.path == _LOGIN_PATH:
+            if request.method == "POST" and address.path in _LOGIN_PATHS:
                 if self._logins[request.client_ip] >= MAX_LOGINS_PER_CLIENT:
                     return Outcome(Refusal(503, "too many logins at the same time").answer())
                 stack.enter_context(self._login(request.client_ip))
