@@ -79,8 +79,11 @@ class Members:
 
 @dataclass(frozen=True, slots=True)
 class Guest:
+    """``version`` changes with the guest's file, and means nothing across a restart of the daemon."""
+
     node: str
     kind: str
+    version: int = 0
 
 
 class HeldLock:
@@ -204,8 +207,7 @@ class Cfs:
 
     def guests(self) -> dict[int, Guest]:
         """Every guest of the cluster by its number; raises CfsError."""
-        ids = self._json(".vmlist").get("ids") or {}
-        return {int(vmid): Guest(str(entry["node"]), str(entry["type"])) for vmid, entry in ids.items()}
+        return _guests(self._json(".vmlist"))
 
     # Through the daemon. All raise CfsError; CfsUnavailableError if it does not answer.
 
@@ -235,6 +237,14 @@ class Cfs:
             return {node: value for node, value in values.items() if value is not None}
 
         return self._ask(f"read the nodes' '{key}'", ask)
+
+    def guest_list(self) -> dict[int, Guest]:
+        """As `guests`, and never older than the counters that were read before."""
+        return _guests(self._ask("read the guest list", lambda daemon: daemon.use(Client.guests)))
+
+    def content(self, path: str) -> bytes | None:
+        """As `read`, and never older than the counters that were read before; None: no such file."""
+        return self._ask(f"read '{path}'", lambda daemon: daemon.use(lambda client: client.get_config(path)))
 
     def cluster_log(self, maximum: int = 0, user: str = "") -> list[dict[str, Any]]:
         """The newest ``maximum`` (0: 50) entries, newest first; of one user, or of all (status 2.8)."""
@@ -341,6 +351,13 @@ class Cfs:
         if not isinstance(found, dict):
             raise CfsError(f"unable to read '{self.root / path}' - not a JSON object")
         return found
+
+
+def _guests(found: dict[str, Any]) -> dict[int, Guest]:
+    return {
+        int(vmid): Guest(str(entry["node"]), str(entry["type"]), int(entry.get("version", 0)))
+        for vmid, entry in (found.get("ids") or {}).items()
+    }
 
 
 def file_lock_id(path: str) -> str:

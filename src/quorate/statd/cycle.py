@@ -5,14 +5,18 @@ from __future__ import annotations
 import json
 import logging
 from collections.abc import Callable, Mapping
-from typing import Any, Final, Protocol
+from dataclasses import dataclass
+from typing import Final, Protocol
 
 from quorate.access.keys import is_quorate
 from quorate.access.rotation import rotate_if_due
-from quorate.cfs import CfsError
-from quorate.ipc.client import IpcUnavailableError
+from quorate.cfs import CfsError, CfsUnavailableError
 from quorate.settings import Settings
-from quorate.statd.figures import NodeFigures, guest_value, node_value
+from quorate.statd.figures import NodeFigures, node_value
+from quorate.statd.guests import Files, Guests
+from quorate.statd.guests import Reader as GuestReader
+from quorate.statd.space import SpaceReader
+from quorate.statd.storages import is_there, parse_mounts, storage_value, storages
 from quorate.tasks import TaskStore, TaskStoreError
 from quorate.tasks.tasklist import KEY as TASK_KEY
 from quorate.tasks.tasklist import task_list
@@ -26,13 +30,21 @@ FAILURES: Final = (OSError, CfsError, TaskStoreError, ValueError)
 """What a step may raise; a text of the file system that is no JSON is a ValueError."""
 
 
-class Status(Protocol):
-    """What is needed of the file system's IPC; ``quorate.ipc.client.Client`` does it."""
+class Status(Files, Protocol):
+    """What is needed of the file system; ``quorate.cfs.Cfs`` does it."""
 
-    def set_status(self, key: str, value: bytes) -> None: ...
-    def get_status(self, key: str, node: str = "") -> bytes | None: ...
-    def guests(self) -> dict[str, Any]: ...
-    def guest_properties(self, names: list[str], vmid: int = 0) -> dict[int, dict[str, str]]: ...
+    def status_set(self, key: str, value: bytes) -> None: ...
+    def status_get(self, key: str, node: str = "") -> bytes | None: ...
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Readers:
+    """Who looks at the node."""
+
+    node: Callable[[], NodeFigures]
+    guests: GuestReader
+    space: SpaceReader
+    processors: int | None = None
 
 
 class Cycle:
@@ -43,13 +55,14 @@ class Cycle:
         settings: Settings,
         node: str,
         status: Status,
-        read: Callable[[], NodeFigures],
+        readers: Readers,
         version: Mapping[str, str],
     ) -> None:
         self._settings = settings
         self._node = node
         self._status = status
-        self._read = read
+        self._readers = readers
+        self._guests = Guests(node, status, readers.guests, readers.processors)
         self._version = json.dumps(dict(version)).encode() + b"\0"
         self._tasks = TaskStore(settings)
         self._next_cleaning = 0.0
@@ -59,7 +72,8 @@ class Cycle:
         """``now``: epoch seconds. Never raises for what happens outside. Ends early when ``stopped``."""
         for name, step in (
             ("broadcast the node's figures", lambda: self._tell_node(int(now))),
-            ("broadcast the guests' figures", lambda: self._tell_guests(int(now))),
+            ("broadcast the guests' figures", lambda: self._tell_guests(int(now), monotonic)),
+            ("broadcast the storages' figures", lambda: self._tell_storages(int(now))),
             ("broadcast the list of tasks", self._tell_tasks),
             ("broadcast the version", self._tell_version),
             ("check the key of the login tickets", self._check_key),
@@ -76,7 +90,7 @@ class Cycle:
             if name not in self._failing:
                 self._failing.add(name)
                 # A file system that is not there says so itself, and is often just being restarted.
-                level = logging.INFO if isinstance(error, IpcUnavailableError) else logging.WARNING
+                level = logging.INFO if isinstance(error, CfsUnavailableError) else logging.WARNING
                 _log.log(level, "unable to %s: %s; trying on", name, error)
         else:
             if name in self._failing:
@@ -84,34 +98,38 @@ class Cycle:
                 _log.info("able to %s again", name)
 
     def _tell_node(self, now: int) -> None:
-        figures = self._read()
+        figures = self._readers.node()
         if self._has_files("pve-node-9.0"):
-            self._status.set_status(f"rrd/pve-node-9.0/{self._node}", node_value(figures, now))
+            self._status.status_set(f"rrd/pve-node-9.0/{self._node}", node_value(figures, now))
         else:
-            self._status.set_status(f"rrd/pve2-node/{self._node}", node_value(figures, now, old=True))
+            self._status.status_set(f"rrd/pve2-node/{self._node}", node_value(figures, now, old=True))
 
-    def _tell_guests(self, now: int) -> None:
-        guests = self._status.guests().get("ids") or {}
-        own = sorted(int(vmid) for vmid, guest in guests.items() if guest.get("node") == self._node)
-        if not own:
-            return
-        properties = self._status.guest_properties(["name", "hostname", "template"])
+    def _tell_guests(self, now: int, monotonic: float) -> None:
         old = not self._has_files("pve-vm-9.0")
         prefix = "rrd/pve2.3-vm" if old else "rrd/pve-vm-9.0"
-        for vmid in own:
-            known = properties.get(vmid, {})
-            name = known.get("name") or known.get("hostname") or str(vmid)
-            template = known.get("template") == "1"
-            value = guest_value(name, now, template=template, old=old)
-            self._status.set_status(f"{prefix}/{vmid}", value)
+        for vmid, value in self._guests.values(now, monotonic, old=old):
+            self._status.status_set(f"{prefix}/{vmid}", value)
+
+    def _tell_storages(self, now: int) -> None:
+        prefix = "rrd/pve-storage-9.0" if self._has_files("pve-storage-9.0") else "rrd/pve2-storage"
+        text = (self._status.content("storage.cfg") or b"").decode("utf-8", "replace")
+        mounts = parse_mounts(self._settings.at("/proc/mounts").read_text("utf-8", "replace"))
+        for storage in storages(text, self._node):
+            space = (
+                self._readers.space.read(self._settings.at(storage.path))
+                if is_there(storage, mounts)
+                else None
+            )
+            if space is not None:
+                self._status.status_set(f"{prefix}/{self._node}/{storage.name}", storage_value(space, now))
 
     def _tell_tasks(self) -> None:
-        self._status.set_status(TASK_KEY, task_list(self._tasks.active()))
+        self._status.status_set(TASK_KEY, task_list(self._tasks.active()))
 
     def _tell_version(self) -> None:
         """Only when the file system does not have it: it keeps it as long as it runs."""
-        if self._status.get_status(VERSION_KEY) != self._version:
-            self._status.set_status(VERSION_KEY, self._version)
+        if self._status.status_get(VERSION_KEY) != self._version:
+            self._status.status_set(VERSION_KEY, self._version)
 
     def _check_key(self) -> None:
         # Not mounted, or nothing can be changed: that is not this step's to say.

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import logging
+import os
 import signal
 import threading
 import time
@@ -10,10 +11,14 @@ from collections.abc import Callable, Mapping
 from types import FrameType
 from typing import Final
 
+from quorate.cfs import Cfs
 from quorate.ipc.client import Client
+from quorate.ipc.shared import SharedClient
 from quorate.settings import Settings
-from quorate.statd.cycle import Cycle
+from quorate.statd.cycle import Cycle, Readers
+from quorate.statd.guestreader import GuestReader
 from quorate.statd.host import HostReader
+from quorate.statd.space import SpaceReader
 from quorate.tasks import local_node
 
 _log = logging.getLogger(__name__)
@@ -34,13 +39,20 @@ def serve(settings: Settings, version: Mapping[str, str]) -> None:
 
     for number in (signal.SIGTERM, signal.SIGINT):
         signal.signal(number, handle)
-    client = Client(settings, timeout=CALL_SECONDS)
-    cycle = Cycle(settings, local_node(), client, HostReader(settings).read, version)
+    daemon = SharedClient(lambda: Client(settings, timeout=CALL_SECONDS))
+    space = SpaceReader()
+    readers = Readers(
+        node=HostReader(settings).read,
+        guests=GuestReader(settings, space),
+        space=space,
+        processors=os.cpu_count(),
+    )
+    cycle = Cycle(settings, local_node(), Cfs(settings, daemon=daemon), readers, version)
     _log.info("broadcasting every %.0f s", INTERVAL)
     try:
         keep_time(cycle.run, stop)
     finally:
-        client.close()
+        daemon.close()
 
 
 def keep_time(

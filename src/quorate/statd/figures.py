@@ -6,7 +6,7 @@ Texts that lack a figure give None for it, which the cluster is told as ``U`` (s
 from __future__ import annotations
 
 import re
-from collections.abc import Mapping
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, field
 from typing import Final, NamedTuple
 
@@ -181,16 +181,11 @@ def node_value(figures: NodeFigures, now: int, *, old: bool = False) -> bytes:
         pressures[2].some,
         pressures[2].full,
     ]
-    return _value(columns[:OLD_COLUMNS] if old else columns)
+    return columns_text(columns[:OLD_COLUMNS] if old else columns)
 
 
-def guest_value(name: str, now: int, *, template: bool = False, old: bool = False) -> bytes:
-    """Of a guest of which only the configuration is known: 22 columns, or 15, ended by a NUL (status 3.3)."""
-    columns: list[object] = [None, _clean(name), "unknown", int(template), now, *[None] * 17]
-    return _value(columns[:OLD_COLUMNS] if old else columns)
-
-
-def _value(columns: list[object]) -> bytes:
+def columns_text(columns: Sequence[object]) -> bytes:
+    """A value of the store: columns, unknown ones as ``U``, ended by a NUL."""
     return ":".join(map(_column, columns)).encode() + b"\0"
 
 
@@ -200,8 +195,3 @@ def _column(value: object) -> str:
     if isinstance(value, float):
         return f"{value:.6g}"
     return str(value)
-
-
-def _clean(name: str) -> str:
-    """A name that cannot be taken for two columns or two lines."""
-    return re.sub(r"[^A-Za-z0-9._-]", "_", name)[:253]

@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import errno
 import json
 import logging
 import threading
@@ -12,12 +11,16 @@ from typing import Any
 
 import pytest
 
-from quorate.ipc.client import Client, IpcError, IpcUnavailableError
+from quorate.cfs import Cfs, CfsError, CfsUnavailableError, Guest
+from quorate.ipc.client import Client
+from quorate.ipc.shared import Changes, SharedClient
 from quorate.settings import Settings
 from quorate.statd import cycle as cycle_module
-from quorate.statd.cycle import CLEAN_SECONDS, Cycle
+from quorate.statd.cycle import CLEAN_SECONDS, Cycle, Readers
 from quorate.statd.daemon import INTERVAL, keep_time
 from quorate.statd.figures import NodeFigures
+from quorate.statd.guestreader import GuestReader
+from quorate.statd.space import SpaceReader
 from quorate.tasks import TaskRecord, TaskStore, Upid
 from quorate.tasks.tasklist import MAX_BYTES, task_list
 
@@ -28,27 +31,35 @@ class Told:
     def __init__(self) -> None:
         self.values: dict[str, bytes] = {}
         self.calls: list[str] = []
-        self.ids: dict[str, dict[str, Any]] = {}
-        self.error: OSError | None = None
+        self.ids: dict[int, Guest] = {}
+        self.files: dict[str, bytes] = {}
+        self.error: CfsError | None = None
 
-    def set_status(self, key: str, value: bytes) -> None:
+    def status_set(self, key: str, value: bytes) -> None:
         if self.error is not None:
             raise self.error
         self.calls.append(key)
         self.values[key] = value
 
-    def get_status(self, key: str, node: str = "") -> bytes | None:
+    def status_get(self, key: str, node: str = "") -> bytes | None:
         return self.values.get(key)
 
-    def guests(self) -> dict[str, Any]:
-        return {"version": 1, "ids": self.ids}
+    def changes(self) -> Changes:
+        if self.error is not None:
+            raise self.error
+        return Changes(1, 1, 1)
 
-    def guest_properties(self, names: list[str], vmid: int = 0) -> dict[int, dict[str, str]]:
-        return {100: {"name": "web"}, 101: {"hostname": "box", "template": "1"}}
+    def guest_list(self) -> dict[int, Guest]:
+        return self.ids
+
+    def content(self, path: str) -> bytes | None:
+        return self.files.get(path)
 
 
 @pytest.fixture
 def settings(tmp_path: Path) -> Settings:
+    (tmp_path / "proc").mkdir()
+    (tmp_path / "proc/mounts").write_text("/dev/sda1 / ext4 rw 0 0\n")
     return Settings(tmp_path)
 
 
@@ -58,30 +69,39 @@ def told() -> Told:
 
 
 def make(settings: Settings, told: cycle_module.Status) -> Cycle:
-    return Cycle(settings, "n1", told, lambda: NodeFigures(uptime=1), {"version": "9"})
+    space = SpaceReader(["/usr/bin/printf", "10 4 512%.0s"])
+    readers = Readers(
+        node=lambda: NodeFigures(uptime=1), guests=GuestReader(settings, space), space=space, processors=2
+    )
+    return Cycle(settings, "n1", told, readers, {"version": "9"})
 
 
 def test_a_round(settings: Settings, told: Told) -> None:
-    told.ids = {
-        "100": {"node": "n1", "type": "qemu"},
-        "101": {"node": "n1", "type": "lxc"},
-        "102": {"node": "n2", "type": "qemu"},
+    told.ids = {100: Guest("n1", "qemu"), 101: Guest("n1", "lxc"), 102: Guest("n2", "qemu")}
+    told.files = {
+        "nodes/n1/qemu-server/100.conf": b"name: web\n",
+        "nodes/n1/lxc/101.conf": b"hostname: box\ntemplate: 1\n",
+        "storage.cfg": b"dir: data\n\tpath /data\n\tis_mountpoint 1\n",
     }
     cycle = make(settings, told)
     cycle.run(50.7, 0)
     assert set(told.values) == {
-        "rrd/pve2-node/n1", "rrd/pve2.3-vm/100", "rrd/pve2.3-vm/101", "tasklist", "kv/version-info"
+        "rrd/pve2-node/n1", "rrd/pve2.3-vm/100", "rrd/pve2.3-vm/101", "rrd/pve2-storage/n1/local",
+        "tasklist", "kv/version-info",
     }  # fmt: skip
     assert told.values["rrd/pve2-node/n1"].startswith(b"1::50:")
-    assert told.values["rrd/pve2.3-vm/101"].startswith(b"U:box:unknown:1:50:")
+    assert told.values["rrd/pve2.3-vm/101"].startswith(b"0:box:stopped:1:50:")
+    assert told.values["rrd/pve2-storage/n1/local"] == b"50:5120:3072\0"
     assert told.values["tasklist"] == b"[]\0"
     assert json.loads(told.values["kv/version-info"].rstrip(b"\0")) == {"version": "9"}
 
-    for kind in ("pve-node-9.0", "pve-vm-9.0"):
+    for kind in ("pve-node-9.0", "pve-vm-9.0", "pve-storage-9.0"):
         (settings.rrd_dir / kind).mkdir(parents=True)
     told.calls.clear()
     cycle.run(60, 10)
-    assert told.calls == ["rrd/pve-node-9.0/n1", "rrd/pve-vm-9.0/100", "rrd/pve-vm-9.0/101", "tasklist"]
+    assert told.calls == [
+        "rrd/pve-node-9.0/n1", "rrd/pve-vm-9.0/100", "rrd/pve-vm-9.0/101",
+        "rrd/pve-storage-9.0/n1/local", "tasklist"]  # fmt: skip
     del told.values["kv/version-info"]  # the file system was restarted
     cycle.run(70, 20)
     assert "kv/version-info" in told.values
@@ -91,7 +111,7 @@ def test_a_missing_file_system_is_no_alarm(
     settings: Settings, told: Told, caplog: pytest.LogCaptureFixture
 ) -> None:
     caplog.set_level(logging.INFO)
-    told.error = IpcUnavailableError(errno.ECONNREFUSED, "is pmxcfs running?")
+    told.error = CfsUnavailableError("is pmxcfs running?")
     cycle = make(settings, told)
     for number in range(3):
         cycle.run(number, number)
@@ -112,15 +132,16 @@ def test_one_step_fails_and_the_others_go_on(
     assert "rrd/pve2-node/n1" in told.values
     assert "kv/version-info" in told.values
     assert "unable to broadcast the list of tasks" in caplog.text
-    told.error = IpcError(errno.EPERM, "no")
+    told.error = CfsError("not permitted")
     make(settings, told).run(1, 1)
     assert [record.levelname for record in caplog.records].count("WARNING") > 1
 
 
-def test_without_any_daemon_a_round_ends(settings: Settings) -> None:
+def test_without_any_daemon_a_round_ends(settings: Settings, caplog: pytest.LogCaptureFixture) -> None:
+    caplog.set_level(logging.INFO)
     client = Client(settings, service="quorate-test-nobody", timeout=1)
-    make(settings, client).run(1, 1)
-    client.close()
+    make(settings, Cfs(settings, daemon=SharedClient(lambda: client))).run(1, 1)
+    assert "is pmxcfs running?; see 'systemctl status pve-cluster'; trying on" in caplog.text
 
 
 def test_the_key_is_checked_with_quorum_only(

@@ -88,19 +88,10 @@ def test_value_of_a_node() -> None:
     assert figures.node_value(NodeFigures(), 5) == b"U::5:" + b":".join([b"U"] * 19) + b"\0"
 
 
-def test_value_of_a_guest() -> None:
-    assert figures.guest_value("we:b\n1", 5, template=True) == (
-        b"U:we_b_1:unknown:1:5:" + b":".join([b"U"] * 17) + b"\0"
-    )
-    assert figures.guest_value("a", 5, old=True).count(b":") == 14
-
-
 def test_the_file_system_archives_them() -> None:
     for key, value in (
         (b"pve-node-9.0/n1", figures.node_value(FIGURES, 1700000000)),
         (b"pve2-node/n1", figures.node_value(FIGURES, 1700000000, old=True)),
-        (b"pve-vm-9.0/100", figures.guest_value("a", 1700000000)),
-        (b"pve2.3-vm/100", figures.guest_value("a", 1700000000, old=True)),
     ):
         assert rrd.plan(key, value)
 
