@@ -25,6 +25,7 @@ LOG_PERIOD: Final = 10.0
 SLOW_PAUSE: Final = 30.0
 """Seconds for which rrdcached is not asked after it failed while connected."""
 STOP_SECONDS: Final = 2.0
+BASE_MODE: Final = 0o755
 DIRECTORY_MODE: Final = 0o750
 FILE_MODE: Final = 0o644
 
@@ -42,7 +43,7 @@ class RrdWriter:
         mono: Callable[[], float] = time.monotonic,
         limit: int = MAX_QUEUED,
     ) -> None:
-        """``directory`` must exist, otherwise nothing is written; ``socket`` is rrdcached's."""
+        """``directory`` is made if missing (rrdcached's package brings it); ``socket`` is rrdcached's."""
         self._directory = directory
         self._socket = socket
         self._log = log
@@ -107,12 +108,8 @@ class RrdWriter:
             self._cached.close()
 
     def _write(self, key: bytes, value: bytes) -> None:
-        if not self._directory.is_dir():
-            if not self._absent:
-                self._log.info("%s does not exist: no RRD files are written", self._directory)
-            self._absent = True
+        if not self._prepare():
             return
-        self._absent = False
         try:
             update = rrd.plan(key, value)
             path = self._directory / update.file
@@ -126,6 +123,20 @@ class RrdWriter:
             self._report("%s", error)
         except OSError as error:
             self._report("RRD create error: %s", error)
+
+    def _prepare(self) -> bool:
+        """Whether the base directory is there. Modes as rrdcached's package gives them."""
+        try:
+            self._directory.mkdir(mode=BASE_MODE, parents=True, exist_ok=True)
+        except OSError as error:
+            if not self._absent:
+                self._log.warning(
+                    "cannot make %s, no RRD files are written: %s", self._directory, error.strerror
+                )
+            self._absent = True
+            return False
+        self._absent = False
+        return True
 
     def _create(self, update: rrd.Update, path: Path) -> None:
         kind = self._directory / update.kind.directory

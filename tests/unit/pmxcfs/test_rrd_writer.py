@@ -199,14 +199,23 @@ def test_errors_do_not_end_the_thread_and_do_not_flood_the_log(
     assert len([r for r in caplog.records if r.levelno >= logging.WARNING]) == 1
 
 
-def test_without_the_base_directory_nothing_is_made_and_that_is_said_once(
+def test_the_base_directory_is_made(tmp_path: Path, files: Files) -> None:
+    """A node without rrdcached has nobody else who makes it."""
+    base = tmp_path / "rrdcached/db"
+    writer = RrdWriter(base, tmp_path / "sock", LOG)
+    writer.submit(KEY, VALUE)
+    writer.stop(10)
+    assert base.stat().st_mode & 0o777 == 0o755
+    assert len(files.created) == 1
+
+
+def test_a_base_directory_that_cannot_be_made_is_said_once(
     tmp_path: Path, files: Files, caplog: pytest.LogCaptureFixture
 ) -> None:
-    caplog.set_level(logging.INFO)
-    writer = RrdWriter(tmp_path / "absent", tmp_path / "sock", LOG)
+    (tmp_path / "file").touch()
+    writer = RrdWriter(tmp_path / "file/db", tmp_path / "sock", LOG)
     for _ in range(3):
         writer.submit(KEY, VALUE)
     writer.stop(10)
-    assert not (tmp_path / "absent").exists()
     assert files.created == []
     assert caplog.text.count("no RRD files") == 1
