@@ -33,12 +33,17 @@ def test_named_tests_exist(page: str) -> None:
 
 def _weaknesses() -> list[list[str]]:
     lines = (ROOT / "docs/weaknesses.md").read_text().splitlines()
-    return [[cell.strip() for cell in line.strip("|").split("|")] for line in lines if line.startswith("| W")]
+    return [
+        [cell.strip() for cell in line.strip("|").split("|")]
+        for line in lines
+        if re.match(r"\| [SW]\d", line)
+    ]
 
 
 def test_every_weakness_has_a_remedy_and_a_test() -> None:
     rows = _weaknesses()
-    assert [row[0] for row in rows] == [f"W{number}" for number in range(1, 28)]
+    expected = [*(f"W{number}" for number in range(1, 28)), *(f"S{number}" for number in range(1, 21))]
+    assert [row[0] for row in rows] == expected
     assert [row[0] for row in rows if len(row) != 4 or not row[2] or "`test_" not in row[3]] == []
 
 

@@ -166,6 +166,54 @@ def test_a_token_is_compared_line_by_line() -> None:
     assert service.call(READER, Op.VERIFY_TOKEN, operations.verify_token(token))[0] == -errno.ENOENT
 
 
+def test_all_tokens_are_compared_whichever_fits(monkeypatch: pytest.MonkeyPatch) -> None:
+    """How long the answer takes must not tell where in the file the token is, or how much of it fits."""
+    service = Service()
+    service.fixture.tree.delete(b"priv/token.cfg", 1, 0, 0)
+    put(service.fixture.tree, b"priv/token.cfg", b"a@pve!x one\nb@pve!x two\nc@pve!x three\n")
+    compared: list[bytes] = []
+
+    def compare(one: bytes, other: bytes) -> bool:
+        compared.append(one)
+        return one == other
+
+    monkeypatch.setattr("quorate.pmxcfs.ipcops.hmac.compare_digest", compare)
+    for token in ("a@pve!x one", "c@pve!x three", "nobody@pve!x four"):
+        compared.clear()
+        service.call(READER, Op.VERIFY_TOKEN, operations.verify_token(token))
+        assert compared == [b"a@pve!x one", b"b@pve!x two", b"c@pve!x three", b""]
+
+
+@pytest.mark.parametrize("op", [Op.GET_GUEST_CONFIG_PROPERTY, Op.GET_GUEST_CONFIG_PROPERTIES])
+def test_requests_for_properties_that_are_too_short_are_refused(op: Op) -> None:
+    """Of these the original computes nonsense lengths."""
+    whole = {
+        Op.GET_GUEST_CONFIG_PROPERTY: operations.guest_property(100, "n"),
+        Op.GET_GUEST_CONFIG_PROPERTIES: operations.guest_properties(100, ["n"]),
+    }[op]
+    service = Service()
+    assert service.call(READER, op, whole)[0] == 0
+    for length in range(len(whole) - 1):
+        assert service.call(READER, op, whole[:length]) == (-errno.EINVAL, b"")
+
+
+def test_a_size_field_that_lies_is_refused() -> None:
+    service = Service()
+    for op in Op:
+        for claimed in (15, 17 + (1 << 20), -1):
+            request = struct.pack("<i4xi4x", op, claimed) + b"x"
+            response = respond(service.operations, ROOT, request, codec.MAX_MESSAGE)
+            assert codec.unpack_response(response).error == -errno.EINVAL
+
+
+def test_what_pads_an_answer_is_zero() -> None:
+    """The original leaves there what was on its stack."""
+    response = respond(
+        Service().operations, ROOT, codec.pack_request(Op.GET_FS_VERSION, b""), codec.MAX_MESSAGE
+    )
+    assert response[4:8] + response[12:16] + response[20:24] == bytes(12)
+
+
 ANY = st.one_of(
     st.binary(max_size=64),
     st.builds(
