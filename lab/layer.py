@@ -17,8 +17,10 @@ ENABLED = (*DAEMONS, "corosync")
 
 
 def binds(root: Path = ROOT) -> dict[str, str]:
-    """What of the clone is seen in every node, read-only: {machine's path: node's path}."""
-    return {str(root / "src"): f"/{INSTALLED}/src", str(root / ".venv"): f"/{INSTALLED}/.venv"}
+    """What of the clone is seen in every node, read-only: {machine's path: node's path}. The web interface
+    only where it was built."""
+    seen = ["src", ".venv", *(["web/dist"] if (root / "web/dist").is_dir() else [])]
+    return {str(root / name): f"/{INSTALLED}/{name}" for name in seen}
 
 
 def make_layer(target: Path, root: Path = ROOT) -> None:

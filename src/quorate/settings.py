@@ -12,6 +12,9 @@ from pathlib import Path
 GROUP = "www-data"
 """Group of everything in the mount and of the unprivileged half of the API."""
 
+PROGRAM_DIR = Path(__file__).resolve().parents[2]
+"""What holds src/ (and web/): /opt/quorate where it is installed."""
+
 API_PORT = 8006
 JOIN_API_VERSION = 1
 
@@ -122,3 +125,13 @@ class Settings:
     def proxy_log_dir(self) -> Path:
         """The HTTPS front's access log (0700 www-data)."""
         return self.at("/var/log/pveproxy")
+
+    @property
+    def proxy_config(self) -> Path:
+        """Who may connect to the HTTPS front, and how it speaks TLS."""
+        return self.at("/etc/default/pveproxy")
+
+    @property
+    def web_dir(self) -> Path:
+        """The built web interface, which lies beside the programs."""
+        return PROGRAM_DIR / "web/dist"

@@ -18,7 +18,7 @@ _PROGRAMMING_ERRORS = (ArithmeticError, AssertionError, AttributeError, LookupEr
 def run_operation(
     operation: Operation, context: Context, parameters: Mapping[str, object], *, words: bool = False
 ) -> object:
-    """The handler's result. Every failure comes out as `ApiError`. ``words``: see `quorate.schema.Boolean`."""
+    """The handler's result. Every failure comes out as `ApiError`. ``words``: see quorate.schema.Boolean."""
     try:
         return operation.call(context, parameters, words=words)
     except ApiError:
@@ -37,7 +37,7 @@ def run_operation(
 def pack_result(result: object) -> dict[str, object]:
     """A result as the message between processes."""
     if isinstance(result, Page):
-        return {"data": plain(result.data), "total": result.total}
+        return {"data": plain(result.data), "total": result.total, "changes": result.changes}
     return {"data": plain(result)}
 
 
@@ -58,4 +58,6 @@ def answer_of(message: Mapping[str, object], form: str) -> Answer:
             form,
         )
     total = message.get("total")
-    return success(Page(message["data"], total) if isinstance(total, int) else message["data"], form)
+    if not isinstance(total, int):
+        return success(message["data"], form)
+    return success(Page(message["data"], total, str(message.get("changes", ""))), form)

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import asyncio
 import contextlib
+import gzip
 import hashlib
 import http.client
 import json
@@ -13,16 +14,36 @@ import time
 from collections import Counter
 from collections.abc import Iterator
 from concurrent.futures import ThreadPoolExecutor
+from dataclasses import replace
 from typing import Final
+from urllib.parse import quote
 
 from quorate.access.directory import AuthenticationError, directory_of
 from quorate.api import calls
 from quorate.api.forward import Passer
 from quorate.api.gate import Answered, Decision, Forward, Gate, PassToRoot, Run
-from quorate.api.protocol import Address, Answer, Refusal, Request, failure, parse_address, success
+from quorate.api.openapi import OPENAPI_PATH, openapi
+from quorate.api.pages import HTML_FORMATS, page_of
+from quorate.api.protocol import (
+    Address,
+    Answer,
+    Credentials,
+    Refusal,
+    Request,
+    credentials,
+    decode_body,
+    decode_form,
+    encode_json,
+    failure,
+    one_line,
+    parse_address,
+    success,
+)
 from quorate.api.results import Encoded
 from quorate.api.router import Router
 from quorate.api.server import Outcome
+from quorate.api.throttle import LoginThrottle
+from quorate.api.webfiles import WebFiles
 from quorate.schema import ApiError, Context
 from quorate.settings import Settings
 
@@ -38,13 +59,10 @@ MAX_TOKENS: Final = 1024
 MAX_LOGINS_PER_CLIENT: Final = 8
 """Logins of one client at the same time; each failed one takes 3 s."""
 TOKEN_PATH: Final = "/internal/token"
+MAX_LOGIN_NAME: Final = 128
+"""What of a name is remembered; longer ones do not exist."""
 _LOGIN_PATHS: Final = frozenset({"/access/ticket", "/access/vncticket"})
 """What the privileged half does for people who are not logged in."""
-
-_WELCOME = b"""<!DOCTYPE html>
-<html lang="en"><head><meta charset="utf-8"><title>quorate</title></head>
-<body><h1>quorate</h1><p>The API of this node is at <code>/api2/json</code>.</p></body></html>
-"""
 
 
 class Front:
@@ -52,10 +70,14 @@ class Front:
 
     def __init__(self, settings: Settings, router: Router, node: str) -> None:
         self._settings = settings
+        self._router = router
         self._node = node
         self._passer = Passer(settings)
         self._threads = ThreadPoolExecutor(THREADS, "api")
+        self._files = WebFiles(settings.web_dir)
+        self._document: Answer | None = None
         self._logins: Counter[str] = Counter()
+        self._throttle = LoginThrottle()
         self._tokens: dict[bytes, tuple[str, float]] = {}
         self._gate = Gate(
             router=router,
@@ -70,18 +92,63 @@ class Front:
         self._threads.shutdown(wait=False, cancel_futures=True)
 
     async def handle(self, request: Request) -> Outcome:
+        if request.path == OPENAPI_PATH and request.method == "GET":
+            return Outcome(await self._openapi())
         try:
             address = parse_address(request.path)
         except Refusal as refusal:
             return Outcome(refusal.answer())
         if address is None:
-            return Outcome(_static(request))
-        with contextlib.ExitStack() as stack:
-            if request.method == "POST" and address.path in _LOGIN_PATHS:
-                if self._logins[request.client_ip] >= MAX_LOGINS_PER_CLIENT:
-                    return Outcome(Refusal(503, "too many logins at the same time").answer())
-                stack.enter_context(self._login(request.client_ip))
+            return Outcome(await self._file(request))
+        if address.format not in HTML_FORMATS:
+            return await self._guarded(request, address)
+        query = f"?{request.query}" if request.query else ""
+        inner = replace(request, target=f"/api2/json{quote(address.path)}{query}")
+        outcome = await self._guarded(inner, Address("json", address.path))
+        page = page_of(outcome.answer, address.path, self._router.place(address.path))
+        shown = credentials(request.headers) != Credentials()
+        slow = outcome.answer.status == 401 and (shown or request.method == "POST")
+        return Outcome(page, outcome.user, slow=slow)
+
+    async def _guarded(self, request: Request, address: Address) -> Outcome:
+        """The answer, unless this client or for this user somebody has guessed too often."""
+        client, now = request.client_ip, time.monotonic()
+        is_login = request.method == "POST" and address.path in _LOGIN_PATHS
+        if not is_login and credentials(request.headers).token is None:
             return await self._answer(request, address)
+        user = _login_name(request) if is_login else ""
+        seconds = self._throttle.wait(client, user, now)
+        if seconds > 0:
+            _log.warning("too many failed logins; rhost=%s user=%s", client, one_line(user))
+            return Outcome(_too_many(seconds, address.format), slow=True)
+        with contextlib.ExitStack() as stack:
+            if is_login:
+                if self._logins[client] >= MAX_LOGINS_PER_CLIENT:
+                    return Outcome(Refusal(503, "too many logins at the same time").answer())
+                stack.enter_context(self._login(client))
+            outcome = await self._answer(request, address)
+        if _is_refused_login(outcome.answer):
+            self._throttle.failed(client, user, time.monotonic())
+            return outcome._replace(slow=True)
+        if is_login and outcome.answer.status == 200 and b'"NeedTFA"' not in outcome.answer.body:
+            self._throttle.succeeded(client, user)
+        return outcome
+
+    async def _openapi(self) -> Answer:
+        """Made once, for whoever asks: it holds nothing that the source does not say."""
+        if self._document is None:
+            body = await asyncio.to_thread(encode_json, openapi(self._router.operations))
+            self._document = Answer(200, "OK", body, "application/json", compressed=gzip.compress(body, 6))
+        return self._document
+
+    async def _file(self, request: Request) -> Answer:
+        try:
+            answer = await self._in_thread(DECIDE_SECONDS, self._files.answer, request)
+        except TimeoutError:
+            return Refusal(500, f"got timeout while reading the file '{request.path}'").answer()
+        if isinstance(answer, Answer):
+            return answer
+        return Refusal(500, f"no such file '{request.path}'").answer()
 
     async def _answer(self, request: Request, address: Address) -> Outcome:
         try:
@@ -179,7 +246,28 @@ def _ask_token(path: str, credential: str) -> str:
     return str(json.loads(body)["user"])
 
 
-def _static(request: Request) -> Answer:
-    if request.path == "/" and request.method == "GET":
-        return Answer(200, "OK", _WELCOME, "text/html; charset=UTF-8")
-    return Refusal(500, f"no such file '{request.path}'").answer()
+def _login_name(request: Request) -> str:
+    """Who wants to log in, as the request says; empty where it does not."""
+    try:
+        values = {**decode_body(request.headers, request.body), **decode_form(request.query)}
+    except Refusal:
+        return ""
+    name, realm = values.get("username", values.get("authid", "")), values.get("realm", "")
+    full = f"{name}@{realm}" if realm else str(name)
+    return full[:MAX_LOGIN_NAME]
+
+
+def _is_refused_login(answer: Answer) -> bool:
+    """Also in the extjs format, where every status is 200."""
+    if answer.status != 200:
+        return answer.status == 401
+    if b'"success":0' not in answer.body:
+        return False
+    envelope = json.loads(answer.body)
+    return isinstance(envelope, dict) and envelope.get("status") == 401
+
+
+def _too_many(seconds: int, form: str) -> Answer:
+    text = f"too many failed logins, try again in {seconds} s"
+    answer = failure(ApiError(429, text), form)
+    return replace(answer, headers={"Retry-After": str(seconds)})

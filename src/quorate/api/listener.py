@@ -10,7 +10,7 @@ import socket
 import ssl
 import time
 from collections import Counter
-from collections.abc import Coroutine
+from collections.abc import Callable, Coroutine
 from typing import Final
 
 from quorate.api.server import HttpServer
@@ -58,10 +58,20 @@ def redirect(head: bytes) -> bytes:
 
 
 class Listener:
-    """Accepts on one socket until closed. ``context`` may get a new certificate at any time."""
+    """Accepts on one socket until closed. ``context`` may get a new certificate at any time.
 
-    def __init__(self, listening: socket.socket, server: HttpServer, context: ssl.SSLContext) -> None:
+    Clients that ``allows`` does not want are disconnected without an answer.
+    """
+
+    def __init__(
+        self,
+        listening: socket.socket,
+        server: HttpServer,
+        context: ssl.SSLContext,
+        allows: Callable[[str], bool] = lambda client: True,
+    ) -> None:
         self._socket = listening
+        self._allows = allows
         self._server = server
         self._context = context
         self._clients: Counter[str] = Counter()
@@ -82,6 +92,10 @@ class Listener:
                     await asyncio.sleep(SWEEP_SECONDS)
                     continue
                 client = client_address(address[0])
+                if not self._allows(client):
+                    _log.info("connection of %s refused by /etc/default/pveproxy", client)
+                    connection.close()
+                    continue
                 if sum(self._clients.values()) >= MAX_CONNECTIONS or self._clients[client] >= MAX_PER_CLIENT:
                     connection.close()
                     continue
@@ -133,12 +147,15 @@ class Listener:
             alive = self._server.open_connections()
             for protocol, (transport, client) in list(self._transports.items()):
                 state = self._server.state(protocol)
+                assert isinstance(transport, asyncio.Transport)
+                unsent = transport.get_write_buffer_size() if protocol in alive else 0
+                if unsent != state.unsent:  # a slow reader that does read
+                    state.unsent, state.since = unsent, now
                 if protocol not in alive:
                     del self._transports[protocol]
                     self._server.forget(protocol)
                     self._leave(client)
                 elif not state.busy and now - state.since > HEADER_SECONDS:
-                    assert isinstance(transport, asyncio.Transport)
                     transport.abort()
 
     def _leave(self, client: str) -> None:

@@ -7,10 +7,12 @@ come in is `listener`.
 from __future__ import annotations
 
 import asyncio
+import contextlib
 import gzip
 import logging
 import time
-from collections.abc import Awaitable, Callable
+import zlib
+from collections.abc import AsyncGenerator, Awaitable, Callable
 from email.utils import formatdate
 from typing import Final, NamedTuple
 
@@ -40,21 +42,34 @@ COMPRESS_FROM: Final = 1024
 FAILURE_SECONDS: Final = 3.0
 """A refused login or ticket is answered no sooner after the request began: slows down guessing."""
 
+STREAM_WRITE_SECONDS: Final = 30.0
+"""A client that takes nothing of a stream for so long is cut."""
+
 _SECURITY_HEADERS = {
     "X-Content-Type-Options": "nosniff",
     "X-Frame-Options": "SAMEORIGIN",
     "Referrer-Policy": "same-origin",
+    "Cross-Origin-Resource-Policy": "same-origin",
     "Content-Security-Policy": (
-        "default-src 'self'; frame-ancestors 'self'; object-src 'none'; base-uri 'self'"
+        "default-src 'none'; frame-ancestors 'self'; base-uri 'none'; form-action 'none'"
     ),
 }
+"""What the API's answers need; a page of the web interface brings its own policy. No
+Strict-Transport-Security: it would hold for every port of the host, and nodes' own certificates are not
+trusted by browsers, which then refuse to go on."""
 
 
 class Outcome(NamedTuple):
-    """The answer, and who asked (for the access log; empty when nobody proved it)."""
+    """The answer, and who asked (for the access log; empty when nobody proved it).
+
+    slow: a refusal that is to be answered late; stream: what follows the headers, piece by piece, until it
+    ends or the client goes (the answer's body is not sent then).
+    """
 
     answer: Answer
     user: str = ""
+    slow: bool = False
+    stream: AsyncGenerator[bytes, None] | None = None
 
 
 Handle = Callable[[Request], Awaitable[Outcome]]
@@ -64,21 +79,25 @@ ClientOf = Callable[[web.BaseRequest], str]
 
 
 class ConnectionState:
-    """What is known of one connection: when something last ended on it, and what is going on."""
+    """What is known of one connection: when something last ended or moved on it, and what is going on."""
 
-    __slots__ = ("busy", "requests", "since")
+    __slots__ = ("busy", "requests", "since", "unsent")
 
     def __init__(self, now: float) -> None:
         self.since = now
         self.busy = 0
         self.requests = 0
+        self.unsent = 0
 
 
 class HttpServer:
     """Makes protocol handlers for connections; ``handle`` answers, ``record`` writes the access log."""
 
-    def __init__(self, handle: Handle, client_of: ClientOf, record: Record | None = None) -> None:
+    def __init__(
+        self, handle: Handle, client_of: ClientOf, record: Record | None = None, *, compress: bool = True
+    ) -> None:
         self._handle = handle
+        self._compress = compress
         self._client_of = client_of
         self._record = record
         self._states: dict[object, ConnectionState] = {}
@@ -118,19 +137,51 @@ class HttpServer:
         client = self._client_of(request)
         try:
             outcome = await self._outcome(request, client)
-            if outcome.answer.status == 401:
+            if outcome.answer.status == 401 or outcome.slow:
                 await asyncio.sleep(max(0.0, started + FAILURE_SECONDS - time.monotonic()))
         finally:
             state.busy -= 1
             state.since = time.monotonic()
+        if outcome.stream is not None:
+            return await self._stream(request, outcome, state, client)
         response = self._response(request, outcome.answer)
         if outcome.answer.status >= 400 or state.requests >= KEEP_ALIVE_REQUESTS:
             response.force_close()
+        elif request.keep_alive:
+            response.headers["Connection"] = "Keep-Alive"
+        self._log(request, client, outcome, response.content_length or 0)
+        return response
+
+    def _log(self, request: web.BaseRequest, client: str, outcome: Outcome, length: int) -> None:
         if self._record is not None:
             version = f"HTTP/{request.version.major}.{request.version.minor}"
             line = f"{request.method} {request.raw_path} {version}"
-            length = response.content_length or 0
             self._record(client, outcome.user, line, outcome.answer.status, length)
+
+    async def _stream(
+        self, request: web.BaseRequest, outcome: Outcome, state: ConnectionState, client: str
+    ) -> web.StreamResponse:
+        """Send headers and then what comes; the connection ends with it."""
+        answer = outcome.answer
+        assert outcome.stream is not None
+        response = web.StreamResponse(status=answer.status, reason=answer.reason, headers=_headers(answer))
+        response.force_close()
+        length = 0
+        state.busy += 1
+        try:
+            await response.prepare(request)
+            async with contextlib.aclosing(outcome.stream) as pieces:
+                async for piece in pieces:
+                    length += len(piece)
+                    async with asyncio.timeout(STREAM_WRITE_SECONDS):
+                        await response.write(piece)
+        except (TimeoutError, OSError):
+            if request.transport is not None:
+                request.transport.abort()
+        finally:
+            state.busy -= 1
+            state.since = time.monotonic()
+            self._log(request, client, outcome, length)
         return response
 
     async def _outcome(self, request: web.BaseRequest, client: str) -> Outcome:
@@ -148,23 +199,25 @@ class HttpServer:
         return await self._handle(Request(request.method, target, headers, body, client))
 
     def _response(self, request: web.BaseRequest, answer: Answer) -> web.Response:
-        now = formatdate(usegmt=True)
-        headers = {
-            **_SECURITY_HEADERS,
-            "Cache-Control": "max-age=0",
-            "Pragma": "no-cache",
-            "Date": now,
-            "Expires": now,
-            "Server": SERVER,
-            "Content-Type": answer.content_type,
-            **answer.headers,
-        }
+        headers = _headers(answer)
         body = answer.body
-        if len(body) > COMPRESS_FROM and "gzip" in request.headers.get("Accept-Encoding", "").lower():
-            body = answer.compressed or gzip.compress(body, 1)
-            headers["Content-Encoding"] = "gzip"
-            headers["Vary"] = "Accept-Encoding"
+        if self._compress and len(body) > COMPRESS_FROM and "Content-Encoding" not in headers:
+            accepted = request.headers.get("Accept-Encoding", "").lower()
+            if "gzip" in accepted:
+                body = answer.compressed or gzip.compress(body, 1)
+                headers |= {"Content-Encoding": "gzip", "Vary": "Accept-Encoding"}
+            elif "deflate" in accepted:
+                body = zlib.compress(body, 1)
+                headers |= {"Content-Encoding": "deflate", "Vary": "Accept-Encoding"}
         return web.Response(status=answer.status, reason=answer.reason, body=body, headers=headers)
+
+
+def _headers(answer: Answer) -> dict[str, str]:
+    now = formatdate(usegmt=True)
+    headers = {**_SECURITY_HEADERS, "Date": now, "Server": SERVER, "Content-Type": answer.content_type}
+    if "Cache-Control" not in answer.headers:
+        headers |= {"Cache-Control": "max-age=0", "Pragma": "no-cache", "Expires": now}
+    return {**headers, **answer.headers}
 
 
 def _is_clients_fault(record: logging.LogRecord) -> bool:

@@ -19,6 +19,7 @@ import sys
 import syslog
 import time
 from collections.abc import Callable, Coroutine
+from functools import partial
 from pathlib import Path
 from typing import IO, Any, Final
 
@@ -29,7 +30,9 @@ from quorate.api.front import Front
 from quorate.api.listener import Listener, client_address, open_socket
 from quorate.api.operations import make_router
 from quorate.api.privileged import Privileged, make_work
+from quorate.api.proxyconfig import ProxyConfig
 from quorate.api.server import HttpServer
+from quorate.api.tls import TlsError, load_certificate, read_proxy_config, tls_context
 from quorate.api.upkeep import Upkeep
 from quorate.processname import set_process_name
 from quorate.settings import API_PORT, GROUP, Settings
@@ -81,7 +84,7 @@ def command_line(name: str, description: str, run: Callable[[Settings], None]) -
     logging.getLogger("asyncio").setLevel(logging.WARNING)
     try:
         run(Settings())
-    except ServiceError as err:
+    except (ServiceError, TlsError) as err:
         print(f"{name}: {err}", file=sys.stderr)
         sys.exit(FAILED)
 
@@ -124,13 +127,11 @@ def run_privileged(settings: Settings) -> None:
 
 def run_front(settings: Settings, port: int = API_PORT, host: str | None = None) -> None:
     """Serve HTTPS until SIGTERM; gives up root's rights first. Raises `ServiceError`."""
+    config = read_proxy_config(settings)
     _become_web_user(settings)
-    context = ssl.SSLContext(ssl.PROTOCOL_TLS_SERVER)
-    context.minimum_version = ssl.TLSVersion.TLSv1_2
-    context.options |= ssl.OP_CIPHER_SERVER_PREFERENCE | ssl.OP_NO_COMPRESSION | ssl.OP_NO_RENEGOTIATION
-    load_certificate(context, settings)
+    context = tls_context(settings, config)
     try:
-        listening = open_socket(port, host)
+        listening = open_socket(port, host or config.listen_ip)
     except OSError as err:
         raise ServiceError(f"unable to listen on port {port}: {err.strerror}") from err
     node = local_node()
@@ -139,8 +140,9 @@ def run_front(settings: Settings, port: int = API_PORT, host: str | None = None)
     async def serve(stop: asyncio.Event, reload: asyncio.Event) -> None:
         front = Front(settings, router, node)
         log = AccessLog(settings.proxy_log_dir / "access.log")
-        server = HttpServer(front.handle, _client_of_network, log.record)
-        listener = asyncio.create_task(Listener(listening, server, context).run())
+        client_of = partial(_client_of_network, config)
+        server = HttpServer(front.handle, client_of, log.record, compress=config.compression)
+        listener = asyncio.create_task(Listener(listening, server, context, config.allows).run())
         stopping = asyncio.create_task(stop.wait())
         _log.info("serving on port %d", port)
         while not stop.is_set():
@@ -152,7 +154,7 @@ def run_front(settings: Settings, port: int = API_PORT, host: str | None = None)
             if reload.is_set():
                 reload.clear()
                 log.reopen()
-                _reload_certificate(context, settings)
+                _reload_certificate(context, settings, config)
         listener.cancel()
         stopping.cancel()
         await server.close(STOP_SECONDS)
@@ -162,22 +164,6 @@ def run_front(settings: Settings, port: int = API_PORT, host: str | None = None)
             listener.result()
 
     asyncio.run(_with_signals(serve))
-
-
-def load_certificate(context: ssl.SSLContext, settings: Settings) -> None:
-    """Use the administrator's certificate if key and certificate are there, else the node's own."""
-    local = settings.mountpoint / "local"
-    custom = (local / "pveproxy-ssl.pem", local / "pveproxy-ssl.key")
-    own = (local / "pve-ssl.pem", local / "pve-ssl.key")
-    try:
-        certificate, key = custom if all(path.exists() for path in custom) else own
-        context.load_cert_chain(certificate, key)
-    except (OSError, ssl.SSLError) as err:
-        reason = err.strerror or str(err)
-        raise ServiceError(
-            f"unable to use the certificate in '{local}': {reason} - is the cluster file system running "
-            "(systemctl status pve-cluster) and were certificates made (pvecm updatecerts)?"
-        ) from err
 
 
 class AccessLog:
@@ -228,11 +214,11 @@ async def _with_signals(serve: Serve) -> None:
     await serve(stop, reload)
 
 
-def _reload_certificate(context: ssl.SSLContext, settings: Settings) -> None:
+def _reload_certificate(context: ssl.SSLContext, settings: Settings, config: ProxyConfig) -> None:
     try:
-        load_certificate(context, settings)
+        load_certificate(context, settings, config)
         _log.info("loaded the certificate again")
-    except ServiceError as err:
+    except TlsError as err:
         _log.warning("going on with the old certificate: %s", err)
 
 
@@ -269,8 +255,13 @@ def _become_web_user(settings: Settings) -> None:
     os.setuid(entry.pw_uid)
 
 
-def _client_of_network(request: web.BaseRequest) -> str:
-    return client_address(request.remote or "")
+def _client_of_network(config: ProxyConfig, request: web.BaseRequest) -> str:
+    peer = client_address(request.remote or "")
+    if config.real_ip_header is None:
+        return peer
+    return config.real_client(
+        peer, {config.real_ip_header.lower(): request.headers.get(config.real_ip_header, "")}
+    )
 
 
 def _client_of_front(request: web.BaseRequest) -> str:

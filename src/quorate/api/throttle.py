@@ -1,0 +1,74 @@
+"""Slowing down who guesses passwords: failures per client and per user. Pure: the caller gives the time.
+
+Every failed login takes its caller three seconds besides (`server`).
+"""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+from typing import Final
+
+CLIENT_FAILURES: Final = 20
+CLIENT_REFILL_SECONDS: Final = 15.0
+"""A client that failed so often waits so long for each further attempt: 240 in an hour."""
+USER_FAILURES: Final = 100
+USER_REFILL_SECONDS: Final = 6.0
+"""For one user from many clients. Wider, since it can also keep the user out."""
+MAX_ENTRIES: Final = 10_000
+"""Clients and users that are remembered; the ones with the fewest failures are forgotten first."""
+
+
+@dataclass(slots=True)
+class _Failures:
+    """How many failures count at a time; they wear off one by one."""
+
+    count: float
+    since: float
+
+    def at(self, now: float, refill: float) -> float:
+        return max(0.0, self.count - (now - self.since) / refill)
+
+
+class LoginThrottle:
+    """Ask `wait` before a login is tried, tell `failed` or `succeeded` after it."""
+
+    def __init__(self) -> None:
+        self._clients: dict[str, _Failures] = {}
+        self._users: dict[str, _Failures] = {}
+        self._known: dict[tuple[str, str], None] = {}
+
+    def wait(self, client: str, user: str, now: float) -> int:
+        """Seconds until this client may try again to log in as this user; 0 = now.
+
+        Who logged in from here before is not kept out by others who guess.
+        """
+        seconds = _excess(self._clients.get(client), now, CLIENT_FAILURES, CLIENT_REFILL_SECONDS)
+        if (client, user) not in self._known:
+            of_user = _excess(self._users.get(user), now, USER_FAILURES, USER_REFILL_SECONDS)
+            seconds = max(seconds, of_user)
+        return -int(-seconds // 1)
+
+    def failed(self, client: str, user: str, now: float) -> None:
+        """``user`` may be empty: an API token that does not exist."""
+        _count(self._clients, client, now, CLIENT_REFILL_SECONDS)
+        if user:
+            _count(self._users, user, now, USER_REFILL_SECONDS)
+
+    def succeeded(self, client: str, user: str) -> None:
+        self._known.pop((client, user), None)
+        self._known[client, user] = None
+        if len(self._known) > MAX_ENTRIES:
+            del self._known[next(iter(self._known))]
+
+
+def _excess(failures: _Failures | None, now: float, allowed: int, refill: float) -> float:
+    return 0.0 if failures is None else max(0.0, failures.at(now, refill) - (allowed - 1)) * refill
+
+
+def _count(table: dict[str, _Failures], key: str, now: float, refill: float) -> None:
+    before = table.get(key)
+    table[key] = _Failures(1.0 + (before.at(now, refill) if before is not None else 0.0), now)
+    if len(table) > MAX_ENTRIES:
+        ordered = sorted(table, key=lambda name: table[name].at(now, refill))
+        for name in ordered[: MAX_ENTRIES // 10]:
+            del table[name]
