@@ -197,6 +197,8 @@ def success(result: object, form: str) -> Answer:
     envelope: dict[str, object] = {"data": result.data if isinstance(result, Page) else result}
     if isinstance(result, Page) and result.total:
         envelope["total"] = result.total
+    if isinstance(result, Page) and result.changes:
+        envelope["changes"] = result.changes
     if form == "extjs":
         envelope["success"] = 1
     return Answer(200, "OK", encode_json(envelope), JSON_TYPE)

@@ -11,10 +11,14 @@ _ENDINGS = {"json": b"}", "extjs": b',"success":1}'}
 
 @dataclass(frozen=True, slots=True)
 class Page:
-    """Part of a list, and how many entries there are in all (``total`` in the envelope)."""
+    """Part of a list, and how many entries there are in all (``total`` in the envelope, unless 0).
+
+    ``changes``: the text of changes that wait for being applied, for the envelope as well.
+    """
 
     data: object
     total: int
+    changes: str = ""
 
 
 class Encoded:

@@ -28,6 +28,8 @@ _INDEX_PATHS: Final = {
     "/access": "subdir",
     "/cluster": "name",
     "/nodes/{node}": "name",
+    "/nodes/{node}/certificates": "name",
+    "/nodes/{node}/corosync": "name",
     "/nodes/{node}/tasks/{upid}": "name",
 }
 """Paths that only list their children, and the key under which each child's name stands."""

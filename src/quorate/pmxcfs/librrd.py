@@ -1,4 +1,4 @@
-"""librrd by cffi: create and update files. Blocks on the disk; for worker threads only.
+"""librrd by cffi: create, update and read files. Blocks on the disk; for worker threads only.
 
 The reentrant functions are used, whose errors belong to the calling thread.
 """
@@ -6,7 +6,7 @@ The reentrant functions are used, whose errors belong to the calling thread.
 from __future__ import annotations
 
 from collections.abc import Sequence
-from typing import Any, Final
+from typing import Any, Final, NamedTuple
 
 from cffi import FFI
 
@@ -19,6 +19,9 @@ _ffi.cdef(
 typedef long time_t;
 int rrd_create_r(const char *filename, unsigned long step, time_t start, int argc, const char **argv);
 int rrd_update_r(const char *filename, const char *template, int argc, const char **argv);
+int rrd_fetch_r(const char *filename, const char *cf, time_t *start, time_t *end, unsigned long *step,
+                unsigned long *ds_cnt, char ***ds_namv, double **data);
+void rrd_freemem(void *mem);
 char *rrd_get_error(void);
 void rrd_clear_error(void);
 """
@@ -46,6 +49,38 @@ def update(path: str, text: str) -> None:
     library.rrd_clear_error()
     if library.rrd_update_r(path.encode(), _ffi.NULL, 1, argv) != 0:
         raise LibrrdError(f"RRD update error {path}: {_error(library)}")
+
+
+class Rows(NamedTuple):
+    """What an archive holds: a row of values per ``step`` seconds, the first one ends at ``start + step``."""
+
+    start: int
+    step: int
+    sources: list[str]
+    rows: list[list[float]]
+    """NaN where nothing is known."""
+
+
+def fetch(path: str, function: str, start: int, end: int, step: int) -> Rows:
+    """Values of the archive (``AVERAGE``, ``MAX``) that fits best; raises LibrrdError."""
+    library = _load()
+    begin, stop = _ffi.new("time_t *", start), _ffi.new("time_t *", end)
+    width, count = _ffi.new("unsigned long *", step), _ffi.new("unsigned long *")
+    names, data = _ffi.new("char ***"), _ffi.new("double **")
+    library.rrd_clear_error()
+    if library.rrd_fetch_r(path.encode(), function.encode(), begin, stop, width, count, names, data) != 0:
+        raise LibrrdError(f"RRD fetch error {path}: {_error(library)}")
+    try:
+        sources = [_ffi.string(names[0][index]).decode("ascii", "replace") for index in range(count[0])]
+        total = (stop[0] - begin[0]) // width[0]
+        values = _ffi.unpack(data[0], total * count[0]) if total > 0 else []
+    finally:
+        for index in range(count[0]):
+            library.rrd_freemem(names[0][index])
+        library.rrd_freemem(names[0])
+        library.rrd_freemem(data[0])
+    rows = [values[at : at + count[0]] for at in range(0, len(values), count[0])]
+    return Rows(int(begin[0]), int(width[0]), sources, rows)
 
 
 def _load() -> Any:

@@ -1,4 +1,4 @@
-"""A client of rrdcached's line protocol, as far as updates need it. Blocks; for worker threads only."""
+"""A client of rrdcached's line protocol, as far as it is needed here. Blocks; for worker threads only."""
 
 from __future__ import annotations
 
@@ -36,10 +36,17 @@ class Rrdcached:
 
     def update(self, path: str, text: str) -> None:
         """Hand over one value of the file ``path`` (absolute); raises RrdcachedError."""
+        self._command(f"update {path} {text}")
+
+    def flush(self, path: str) -> None:
+        """Have it write what it holds for the file; raises RrdcachedError, also when it holds nothing."""
+        self._command(f"flush {path}")
+
+    def _command(self, line: str) -> None:
         deadline = time.monotonic() + self._timeout
         try:
             self._socket.settimeout(self._timeout)
-            self._socket.sendall(f"update {path} {text}\n".encode())
+            self._socket.sendall(f"{line}\n".encode())
             answer = self._line(deadline)
             status = int(answer.split(b" ", 1)[0])
             for _ in range(min(max(status, 0), MAX_LINES)):  # that many lines explain it

@@ -56,14 +56,19 @@ REALM = needs("/access/realm", "Realm.Allocate")
 GROUP = needs("/access/groups", "Group.Allocate")
 ROLE = needs("/access", "Sys.Modify")
 POOL = needs("/pool/web", "Pool.Allocate")
+NODE_AUDIT = needs("/nodes/n1", "Sys.Audit")
+NODE_SYSLOG = needs("/nodes/n1", "Sys.Syslog")
+NODE_MODIFY = needs("/nodes/n1", "Sys.Modify")
 
 SAMPLES: Final[dict[str, str]] = {
     "authid": "other@pve",
     "clustername": "lab",
+    "command": "reboot",
     "fingerprint": ":".join(["AB"] * 32),
     "groupid": "ops",
     "hostname": "10.0.0.1",
     "id": "recovery",
+    "iface": "vmbr0",
     "node": "n1",
     "password": "long enough",
     "path": "/vms/100",
@@ -72,6 +77,8 @@ SAMPLES: Final[dict[str, str]] = {
     "realm": "corp",
     "roleid": "helper",
     "roles": "PVEAuditor",
+    "service": "corosync",
+    "timeframe": "hour",
     "tokenid": "automation",
     "type": "recovery",
     "upid": "UPID:n1:000004D2:0000162E:6B02ED03:clusterjoin::other@pve:",
@@ -98,6 +105,7 @@ EXPECTED: Final[dict[str, Expected]] = {
     "GET /cluster/resources": LOGGED_IN,
     "GET /cluster/status": AUDIT,
     "GET /cluster/tasks": LOGGED_IN,
+    "GET /cluster/quorum": AUDIT,
     # 6.5
     "GET /cluster/config": AUDIT,
     "POST /cluster/config": ROOT,
@@ -174,6 +182,28 @@ EXPECTED: Final[dict[str, Expected]] = {
     "GET /nodes": LOGGED_IN,
     "GET /nodes/{node}": LOGGED_IN,
     "GET /nodes/{node}/version": LOGGED_IN,
+    "GET /nodes/{node}/certificates": LOGGED_IN,
+    "GET /nodes/{node}/certificates/info": LOGGED_IN,
+    "GET /nodes/{node}/corosync": LOGGED_IN,
+    "GET /nodes/{node}/corosync/links": NODE_AUDIT,
+    "GET /nodes/{node}/dns": NODE_AUDIT,
+    "GET /nodes/{node}/hosts": NODE_AUDIT,
+    "GET /nodes/{node}/journal": NODE_SYSLOG,
+    "GET /nodes/{node}/network": LOGGED_IN,  # the handler: bridges
+    "GET /nodes/{node}/network/{iface}": NODE_AUDIT,
+    "GET /nodes/{node}/report": NODE_AUDIT,
+    "GET /nodes/{node}/rrddata": NODE_AUDIT,
+    "GET /nodes/{node}/services": NODE_AUDIT,
+    "GET /nodes/{node}/services/{service}": NODE_AUDIT,
+    "GET /nodes/{node}/services/{service}/state": NODE_AUDIT,
+    "POST /nodes/{node}/services/{service}/reload": NODE_MODIFY,
+    "POST /nodes/{node}/services/{service}/restart": NODE_MODIFY,
+    "POST /nodes/{node}/services/{service}/start": NODE_MODIFY,
+    "POST /nodes/{node}/services/{service}/stop": NODE_MODIFY,
+    "GET /nodes/{node}/status": NODE_AUDIT,
+    "POST /nodes/{node}/status": needs("/nodes/n1", "Sys.PowerMgmt"),
+    "GET /nodes/{node}/syslog": NODE_SYSLOG,
+    "GET /nodes/{node}/time": NODE_AUDIT,
     "GET /nodes/{node}/tasks": LOGGED_IN,
     "GET /nodes/{node}/tasks/{upid}": LOGGED_IN,
     "GET /nodes/{node}/tasks/{upid}/log": LOGGED_IN,  # the handler: its user, or Sys.Audit

@@ -1,0 +1,1 @@
+"""What a node says of itself beside its figures: machine, network, services, logs. No HTTP here."""
