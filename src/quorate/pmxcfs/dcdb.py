@@ -33,6 +33,7 @@ from quorate.pmxcfs.wire import FsMessage, FsOp, Unlock, WireError
 
 GROUP = wire.DCDB_GROUP
 PROTOCOL_VERSION = wire.DCDB_PROTOCOL
+_UNLOCKS = frozenset({int(FsOp.UNLOCK_REQUEST), int(FsOp.UNLOCK)})
 
 
 class Dcdb:
@@ -106,7 +107,7 @@ class Dcdb:
     ) -> Delivery:
         """Apply one message of the total order, identically on every node (core 7.4)."""
         try:
-            if subtype in (FsOp.UNLOCK_REQUEST, FsOp.UNLOCK):
+            if subtype in _UNLOCKS:
                 unlock = Unlock.unpack(subtype, payload)
                 return self._unlock(unlock, sender, time, clock, own=own, lowest=lowest)
             message = FsMessage.unpack(subtype, payload)

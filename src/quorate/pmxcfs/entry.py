@@ -155,6 +155,8 @@ class Entry:
 class ChangeOp(Enum):
     """What happened to an entry."""
 
+    __hash__ = object.__hash__  # Enum's own is a Python function, and these are keys on the hot path
+
     MKDIR = "mkdir"
     CREATE = "create"
     WRITE = "write"

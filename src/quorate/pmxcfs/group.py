@@ -24,6 +24,7 @@ from quorate.corosync.errors import (
 )
 from quorate.pmxcfs.effects import (
     Address,
+    Applied,
     Clock,
     Effect,
     LeaveGroup,
@@ -113,7 +114,8 @@ class Group:
         self._fd = -1
         self._joined = False
         self._join_tries = 0
-        self._events: deque[Callable[[], list[Effect]]] = deque()
+        self._events: deque[tuple[Callable[..., list[Effect]], tuple[object, ...]]] = deque()
+        """Machine events that Corosync's callbacks made: what to call, with which arguments."""
         self._effects: deque[Effect] = deque()
         self._running = False
         self._queue: deque[tuple[Send, float]] = deque()
@@ -166,19 +168,22 @@ class Group:
 
     def run(self, effects: Iterable[Effect]) -> None:
         """Carry out effects, in the order in which the machine gave them out, also when nested."""
-        self._effects.extend(effects)
+        waiting = self._effects
+        waiting.extend(effects)
         if self._running:
             return
         self._running = True
         try:
-            while self._effects:
-                self._carry_out(self._effects.popleft())
+            while waiting:
+                self._carry_out(waiting.popleft())
         finally:
             self._running = False
 
     # Effects
 
     def _carry_out(self, effect: Effect) -> None:
+        if isinstance(effect, Applied):  # what it tells, the tree's changes tell too
+            return
         if isinstance(effect, Send):
             self._queue.append((effect, self._loop.clock() + SEND_LIMIT))
             if len(self._queue) > MAX_QUEUED:
@@ -309,13 +314,14 @@ class Group:
                 self._connection_lost()
                 return
             while self._events:
-                self.run(self._events.popleft()())
+                event, arguments = self._events.popleft()
+                self.run(event(*arguments, self._clock()))
                 self._after_event()
             if not more:
                 return
 
     def _on_deliver(self, sender: tuple[int, int], data: bytes) -> None:
-        self._events.append(lambda: self.machine.message(sender, data, self._clock()))
+        self._events.append((self.machine.message, (sender, data)))
 
     def _on_confchg(
         self,
@@ -323,7 +329,7 @@ class Group:
         left: Sequence[tuple[int, int]],
         joined: Sequence[tuple[int, int]],
     ) -> None:
-        self._events.append(lambda: self.machine.confchg(members, left, joined, self._clock()))
+        self._events.append((self.machine.confchg, (members, left, joined)))
 
     def _connection_lost(self) -> None:
         self._close()

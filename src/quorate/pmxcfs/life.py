@@ -123,14 +123,15 @@ class Life:
 
     def _send_held(self, clock: Clock) -> None:
         """Send what waits: only while synced (W7), only with quorum (W6), counts in the order of sending."""
-        while self.mode is Mode.SYNCED and self.requests.sendable and self._settles(clock):
-            request = self.requests.take()
+        requests = self.requests
+        while requests.held and self.mode is Mode.SYNCED and requests.sendable and self._settles(clock):
+            request = requests.take()
             if self.checks_quorum and not self.quorate:
                 self._reply(request, -errno.EACCES)
                 continue
-            self.requests.number(request, clock.wall)
-            header = wire.NormalHeader(request.subtype, self.protocol_version, request.time, request.count)
-            self._out.append(Send((header.pack(), *request.payload), MessageType.NORMAL, request.count))
+            count = requests.number(request, clock.wall)
+            header = wire.pack_normal(request.subtype, self.protocol_version, clock.wall, count)
+            self._out.append(Send((header, *request.payload), MessageType.NORMAL, count))
 
     def _settles(self, clock: Clock) -> bool:
         """Whether all nodes that may hold a newer state had their chance to show it since the start."""

@@ -120,10 +120,10 @@ class Machine(Synchronisation):
         It goes out at once while synced, else it is held back until then (W7), at most as long as a request
         may last. EACCES without quorum, EBUSY when it can't be sent or too many wait (core 7.6).
         """
+        refusal = 0
         if self.checks_quorum and not self.quorate:
             refusal = errno.EACCES
         elif self._may_return and self.requests.hold(subtype, payload, token, clock.mono):
-            refusal = 0
             self._send_held(clock)
         else:
             refusal = errno.EBUSY

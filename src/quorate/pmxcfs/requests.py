@@ -30,13 +30,10 @@ class Request:
     payload: tuple[bytes, ...]
     token: object | None
     deadline: float
+    size: int
     count: int = 0
     time: int = 0
     """The header's time, once sent."""
-
-    @property
-    def size(self) -> int:
-        return sum(map(len, self.payload))
 
 
 class Requests:
@@ -54,11 +51,12 @@ class Requests:
         self, subtype: int, payload: Sequence[bytes], token: object | None, now: float
     ) -> Request | None:
         """Take a message in; None when the bounds are reached."""
-        request = Request(subtype, tuple(payload), token, now + REQUEST_SECONDS)
-        if len(self.held) >= MAX_HELD or self._held_bytes + request.size > MAX_HELD_BYTES:
+        size = sum(map(len, payload))
+        if len(self.held) >= MAX_HELD or self._held_bytes + size > MAX_HELD_BYTES:
             return None
+        request = Request(subtype, tuple(payload), token, now + REQUEST_SECONDS, size)
         self.held.append(request)
-        self._held_bytes += request.size
+        self._held_bytes += size
         if token is not None:
             self._deadlines.append(request)
         return request
@@ -74,12 +72,13 @@ class Requests:
         self._held_bytes -= request.size
         return request
 
-    def number(self, request: Request, time: int) -> None:
-        """Give it the next count: it is being sent now."""
-        self.count += 1
-        request.count = self.count
+    def number(self, request: Request, time: int) -> int:
+        """Give it the next count, which is returned: it is being sent now."""
+        self.count = count = self.count + 1
+        request.count = count
         request.time = time
-        self.sent[request.count] = request
+        self.sent[count] = request
+        return count
 
     def delivered(self, count: int) -> Request | None:
         """The own message with this count came back through the total order."""

@@ -15,6 +15,8 @@ from quorate.pmxcfs.wire import MessageType
 class Action(enum.Enum):
     """What the machine does with a message; the value is the sentence used in the documentation."""
 
+    __hash__ = object.__hash__  # Enum's own is a Python function, and these are keys on the hot path
+
     DELIVER = "apply it now, whoever sent it (core 6.4 step 5)"
     QUEUE = "put it into the message queue, ordered by count (core 6.5)"
     KEEP = "put it into the sync queue, in order of arrival, whoever sent it (W7)"
@@ -68,12 +70,14 @@ OTHERWISE: Mapping[Mode, Action] = {
 """The row's default, also for message types nobody knows."""
 
 
+_BY_NUMBER: Mapping[tuple[int, int], Action] = {**TRANSITIONS}
+"""The same with plain numbers: what comes in a message may be no MessageType at all."""
+
+
 def action_for(mode: Mode, message_type: int) -> Action:
     """The action for a message that passed the checks of core 6.4 steps 1-4 and 6."""
-    try:
-        return TRANSITIONS[mode, MessageType(message_type)]
-    except (KeyError, ValueError):
-        return OTHERWISE[mode]
+    action = _BY_NUMBER.get((mode, message_type))
+    return OTHERWISE[mode] if action is None else action
 
 
 MODE_CHANGES: tuple[tuple[Mode, str, Mode], ...] = (

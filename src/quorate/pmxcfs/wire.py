@@ -65,6 +65,11 @@ class FsOp(IntEnum):
     UNLOCK = 8
 
 
+_FILE_OPS = {int(op): op for op in FsOp if op < FsOp.UNLOCK_REQUEST}
+_FS_SIZE = _FS.size
+_TYPE_NORMAL = int(MessageType.NORMAL)
+
+
 class Header(NamedTuple):
     """What every message begins with (core 5.2). ``type`` may be one that we do not know."""
 
@@ -91,16 +96,30 @@ class NormalHeader(NamedTuple):
     """1 for the first message of this process in the group, then 2, ..."""
 
     def pack(self) -> bytes:
-        return _NORMAL.pack(MessageType.NORMAL, self.subtype, self.protocol_version, self.time, 0, self.count)
+        return _NORMAL.pack(_TYPE_NORMAL, self.subtype, self.protocol_version, self.time, 0, self.count)
 
     @classmethod
     def unpack(cls, message: bytes) -> NormalHeader:
         if len(message) < NORMAL_HEADER_SIZE:
             raise WireError(f"normal header: {len(message)} bytes, at least {NORMAL_HEADER_SIZE} are needed")
         type_, subtype, version, time, _reserved, count = _NORMAL.unpack_from(message)
-        if type_ != MessageType.NORMAL:
+        if type_ != _TYPE_NORMAL:
             raise WireError(f"normal header: type is {type_}, not 0")
         return cls(subtype, version, time, count)
+
+
+def pack_normal(subtype: int, protocol_version: int, time: int, count: int) -> bytes:
+    """As ``NormalHeader(...).pack()``, for every message that is sent."""
+    return _NORMAL.pack(_TYPE_NORMAL, subtype, protocol_version, time, 0, count)
+
+
+def normal_fields(message: bytes, protocol_version: int) -> tuple[int, int, int] | None:
+    """Subtype, time and count of a sound application message of exactly this version; None for all else."""
+    if len(message) >= NORMAL_HEADER_SIZE:
+        type_, subtype, version, time, _reserved, count = _NORMAL.unpack_from(message)
+        if type_ == _TYPE_NORMAL and version == protocol_version:
+            return subtype, time, count
+    return None
 
 
 class Epoch(NamedTuple):
@@ -164,24 +183,27 @@ class FsMessage(NamedTuple):
     @classmethod
     def unpack(cls, subtype: int, payload: bytes) -> FsMessage:
         """``payload`` is what follows the normal header. A path ends at its first NUL, as in the original."""
-        try:
-            op = FsOp(subtype)
-        except ValueError:
-            op = FsOp.UNLOCK
-        if op >= FsOp.UNLOCK_REQUEST:
+        op = _FILE_OPS.get(subtype)
+        if op is None:
             raise WireError(f"file message: subtype is {subtype}, not one of 1-6")
-        if len(payload) < _FS.size:
-            raise WireError(f"{op.name} message: {len(payload)} bytes, at least {_FS.size} are needed")
+        if len(payload) < _FS_SIZE:
+            raise WireError(f"{op.name} message: {len(payload)} bytes, at least {_FS_SIZE} are needed")
         size, offset, pathlen, tolen, flags = _FS.unpack_from(payload)
-        if len(payload) != _FS.size + size + pathlen + tolen:
+        to_at = _FS_SIZE + pathlen
+        data_at = to_at + tolen
+        if len(payload) != data_at + size:
             raise WireError(
                 f"{op.name} message: {len(payload)} bytes, but size {size}, pathlen {pathlen} and tolen"
-                f" {tolen} make {_FS.size + size + pathlen + tolen}",
+                f" {tolen} make {data_at + size}",
             )
-        to_at = _FS.size + pathlen
-        data_at = to_at + tolen
-        path = _text(f"{op.name} message: path", payload[_FS.size : to_at]) if pathlen else None
-        to = _text(f"{op.name} message: to", payload[to_at:data_at]) if tolen else None
+        path = to = None
+        try:
+            if pathlen:
+                path = _text("path", payload[_FS_SIZE:to_at])
+            if tolen:
+                to = _text("to", payload[to_at:data_at])
+        except WireError as error:
+            raise WireError(f"{op.name} message: {error}") from None
         return cls(op, path, to, payload[data_at:], offset, flags != 0)
 
 
