@@ -49,6 +49,7 @@ COMMANDS = (
     "pvedaemon",
     "pveproxy",
     "pvesh",
+    "pveum",
     "pvestatd",
 )
 

@@ -44,7 +44,7 @@ class Command:
 
 
 class CommandTree:
-    """The commands of one program. A name of two words (``qdevice setup``) makes a command group."""
+    """The commands of one program. Names of several words (``qdevice setup``) make command groups."""
 
     def __init__(self, program: str, commands: Sequence[Command]) -> None:
         self.program = program
@@ -101,10 +101,9 @@ class CommandTree:
         except UsageError:
             if before:
                 return []
-            heads = sorted({command.split()[0] for command in self.commands})
-            return [head for head in heads if head.startswith(current)]
+            return sorted(head for head in self._words_behind([]) if head.startswith(current))
         if name not in self.commands:
-            subs = [command.split()[1] for command in self.commands if command.startswith(f"{name} ")]
+            subs = self._words_behind(name.split())
             return [] if rest else sorted(sub for sub in subs if sub.startswith(current))
         command = self.commands[name]
         return [
@@ -128,17 +127,20 @@ class CommandTree:
         """The full name of the command or group at the head of ``words``, and the words behind it."""
         if not words:
             raise self._unknown("")
-        heads = {name.split()[0] for name in self.commands}
-        head = _unique(words[0], heads)
-        if head is None:
-            raise self._unknown(words[0])
-        if head in self.commands or len(words) < 2:
-            return head, words[1:]
-        subs = {name.split()[1] for name in self.commands if name.startswith(f"{head} ")}
-        sub = _unique(words[1], subs)
-        if sub is None:
-            raise self._unknown(f"{head} {words[1]}")
-        return f"{head} {sub}", words[2:]
+        found: list[str] = []
+        rest = list(words)
+        while rest and " ".join(found) not in self.commands:
+            word = _unique(rest[0], self._words_behind(found))
+            if word is None:
+                raise self._unknown(" ".join([*found, rest[0]]))
+            found.append(word)
+            rest.pop(0)
+        return " ".join(found), rest
+
+    def _words_behind(self, found: Sequence[str]) -> set[str]:
+        """The words that may follow the beginning of a name."""
+        names = (name.split() for name in self.commands)
+        return {name[len(found)] for name in names if name[: len(found)] == [*found]}
 
     def _unknown(self, name: str) -> UsageError:
         return UsageError(f"unknown command '{self.program} {name}'", details=[self.short_usage()])
