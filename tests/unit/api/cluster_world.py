@@ -4,9 +4,16 @@ from __future__ import annotations
 
 from collections.abc import Sequence
 from dataclasses import dataclass, field
+from typing import Any
 
+from quorate.api.calls import run_operation
+from quorate.api.operations import make_router
+from quorate.api.protocol import plain
+from quorate.api.results import Page
 from quorate.cfs import CfsUnavailableError, Guest, Member, Members
 from quorate.ipc.shared import Changes
+from quorate.schema import Context
+from quorate.settings import Settings
 
 N1 = "1000:c:1795353692:0.5:8:0.25:0.01:1000:400:0:0:5000:600:7:8:600:0:0:0:0:0:0"
 QEMU_100 = "60:web:running:0:1795353692:4:0.5:2000:900:10000:0:11:12:13:14:0:0:0:0:0:0:0"
@@ -89,3 +96,21 @@ class World:
         self.asked.append(what)
         if self.down:
             raise CfsUnavailableError("unable to read the change counters - nobody there")
+
+
+class Api:
+    """Calls of operations as a user, past the gate."""
+
+    def __init__(self, settings: Settings) -> None:
+        self.settings = settings
+        self._router = make_router()
+
+    def __call__(self, method: str, path: str, user: str = "root@pam", **params: object) -> Any:
+        result = self.raw(method, path, user, **params)
+        return plain(result.data if isinstance(result, Page) else result)
+
+    def raw(self, method: str, path: str, user: str = "root@pam", **params: object) -> object:
+        match = self._router.match(method, path)
+        context = Context(settings=self.settings, user=user, node="n1")
+        given = {key.replace("_", "-") if key == "next_id" else key: value for key, value in params.items()}
+        return run_operation(match.operation, context, {**match.parameters, **given})

@@ -4,19 +4,15 @@ from __future__ import annotations
 
 import json
 from pathlib import Path
-from typing import Any
 
 import pytest
 
 from quorate.access.directory import directory_of
 from quorate.api import cluster, cluster_options, cluster_resources, cluster_tasks, nodes
-from quorate.api.calls import run_operation
-from quorate.api.operations import make_router
-from quorate.api.protocol import plain
 from quorate.replicated import Replicated
-from quorate.schema import ApiError, Context
+from quorate.schema import ApiError
 from quorate.settings import Settings
-from tests.unit.api.cluster_world import World
+from tests.unit.api.cluster_world import Api, World
 
 USERS = """\
 user:audit@pve:1:0::::::
@@ -36,20 +32,6 @@ MEMBERS = {
         "n1": {"id": 1, "online": 1, "ip": "10.77.0.1"},
     },
 }
-
-
-class Api:
-    """Calls of operations as a user, past the gate."""
-
-    def __init__(self, settings: Settings) -> None:
-        self.settings = settings
-        self._router = make_router()
-
-    def __call__(self, method: str, path: str, user: str = "root@pam", **params: object) -> Any:
-        match = self._router.match(method, path)
-        context = Context(settings=self.settings, user=user, node="n1")
-        given = {key.replace("_", "-") if key == "next_id" else key: value for key, value in params.items()}
-        return plain(run_operation(match.operation, context, {**match.parameters, **given}))
 
 
 @pytest.fixture
