@@ -19,9 +19,12 @@ from typing import Final
 from urllib.parse import quote
 
 from quorate.access.directory import AuthenticationError, directory_of
+from quorate.access.keys import KeyFileError
 from quorate.api import calls
+from quorate.api.changes import TOPICS
+from quorate.api.events import CONTENT_TYPE, EVENTS_PATH, Hub, Look
 from quorate.api.forward import Passer
-from quorate.api.gate import Answered, Decision, Forward, Gate, PassToRoot, Run
+from quorate.api.gate import Answered, Caller, Decision, Forward, Gate, PassToRoot, Run
 from quorate.api.openapi import OPENAPI_PATH, openapi
 from quorate.api.pages import HTML_FORMATS, page_of
 from quorate.api.protocol import (
@@ -44,6 +47,8 @@ from quorate.api.router import Router
 from quorate.api.server import Outcome
 from quorate.api.throttle import LoginThrottle
 from quorate.api.webfiles import WebFiles
+from quorate.cfs import Cfs
+from quorate.rules import ROOT
 from quorate.schema import ApiError, Context
 from quorate.settings import Settings
 
@@ -75,6 +80,7 @@ class Front:
         self._passer = Passer(settings)
         self._threads = ThreadPoolExecutor(THREADS, "api")
         self._files = WebFiles(settings.web_dir)
+        self._hub = Hub(Look(Cfs(settings)))
         self._document: Answer | None = None
         self._logins: Counter[str] = Counter()
         self._throttle = LoginThrottle()
@@ -87,6 +93,10 @@ class Front:
             check_token=self._check_token,
         )
 
+    def end_streams(self) -> None:
+        """Before the server waits for what is going on."""
+        self._hub.close()
+
     async def close(self) -> None:
         await self._passer.close()
         self._threads.shutdown(wait=False, cancel_futures=True)
@@ -94,6 +104,8 @@ class Front:
     async def handle(self, request: Request) -> Outcome:
         if request.path == OPENAPI_PATH and request.method == "GET":
             return Outcome(await self._openapi())
+        if request.path == EVENTS_PATH and request.method == "GET":
+            return await self._events(request)
         try:
             address = parse_address(request.path)
         except Refusal as refusal:
@@ -133,6 +145,33 @@ class Front:
         if is_login and outcome.answer.status == 200 and b'"NeedTFA"' not in outcome.answer.body:
             self._throttle.succeeded(client, user)
         return outcome
+
+    async def _events(self, request: Request) -> Outcome:
+        """The event stream of one listener, told what it may know as long as its ticket holds."""
+
+        def topics() -> frozenset[str]:
+            try:
+                user = self._gate.authenticate(request)
+            except Refusal as refusal:
+                raise AuthenticationError(refusal.reason) from refusal
+            except KeyFileError as err:
+                raise AuthenticationError(str(err)) from err
+            caller = Caller(self._gate.directory, user)
+            return frozenset(
+                name for name, rule in TOPICS.items() if user == ROOT or rule.refusal(caller, {}) is None
+            )
+
+        try:
+            user = await self._in_thread(DECIDE_SECONDS, self._gate.authenticate, request)
+            last_id = request.headers.get("last-event-id", "")
+            stream = self._hub.listen(request.client_ip, last_id, topics)
+        except Refusal as refusal:
+            return Outcome(refusal.answer())
+        except (ApiError, KeyFileError, OSError, TimeoutError) as err:
+            status = err.status if isinstance(err, ApiError) else 500
+            return Outcome(Refusal(status, str(err) or "got timeout").answer())
+        headers = {"Cache-Control": "no-store", "X-Accel-Buffering": "no"}
+        return Outcome(Answer(200, "OK", b"", CONTENT_TYPE, headers), str(user), stream=stream)
 
     async def _openapi(self) -> Answer:
         """Made once, for whoever asks: it holds nothing that the source does not say."""

@@ -71,7 +71,7 @@ class Answered:
 
 
 @dataclass(frozen=True, slots=True)
-class _Caller:
+class Caller:
     """What permission rules may ask about the caller (quorate.rules.Rights)."""
 
     directory: Directory
@@ -109,7 +109,7 @@ class Gate:
             match = self._match(request.method, address.path)
             operation = match.operation if isinstance(match, Match) else None
             if operation is None or operation.permission is not WORLD:
-                user = self._authenticate(request)
+                user = self.authenticate(request)
             if address.format not in FORMATS:
                 return Answered(_no_formatter(address), user)
             if isinstance(match, ApiError):
@@ -132,7 +132,8 @@ class Gate:
         except ApiError as error:
             return error
 
-    def _authenticate(self, request: Request) -> str:
+    def authenticate(self, request: Request) -> str:
+        """The user or token that a request shows valid credentials of. Raises `Refusal` 401."""
         shown = credentials(request.headers)
         if shown.ticket is None and shown.token is None:
             raise Refusal(401, "No ticket", body=False)
@@ -162,7 +163,7 @@ class Gate:
         values: Mapping[str, object] = self._local_names(match.parameters)
         if not rule.parameters() <= values.keys():
             values = verified(self._all_parameters(request, match), operation.parameters)
-        refusal = rule.refusal(_Caller(self.directory, user), values)
+        refusal = rule.refusal(Caller(self.directory, user), values)
         if refusal is not None:
             raise ApiError(403, f"Permission check failed ({refusal})")
 
