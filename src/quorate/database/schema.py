@@ -1,4 +1,4 @@
-"""The database's one table (core 3.2), to compare a file with."""
+"""The database's one table (core 3.2): to make it, and to compare a file with."""
 
 from __future__ import annotations
 
@@ -19,6 +19,7 @@ CREATE TABLE tree (
   data BLOB
 )
 """
+CREATE: Final = SCHEMA.replace("CREATE TABLE", "CREATE TABLE IF NOT EXISTS", 1)
 
 
 class Column(NamedTuple):

@@ -7,19 +7,10 @@ the tree as it is now: 0, or -errno. They do not repeat what every receiver deci
 from __future__ import annotations
 
 from errno import EACCES, EFBIG, EINVAL, EISDIR, ENOSPC, ENOTDIR, ENOTEMPTY
-from typing import NamedTuple
 
-from quorate.pmxcfs.entry import DIRECTORY, Entry
+from quorate.pmxcfs.entry import DIRECTORY
 from quorate.pmxcfs.paths import GUEST_DIRECTORIES, guest_config, is_node_name, split_path
 from quorate.pmxcfs.tree import MAX_ENTRIES, MAX_FILE_SIZE, MAX_TOTAL_SIZE, Tree
-
-
-class WritePlan(NamedTuple):
-    """Arguments of the WRITE that does what was asked for."""
-
-    offset: int
-    data: bytes
-    truncate: bool
 
 
 def precheck_mkdir(tree: Tree, path: bytes) -> int:
@@ -53,17 +44,6 @@ def precheck_write(tree: Tree, path: bytes, offset: int, count: int) -> int:
 def precheck_truncate(tree: Tree, path: bytes, size: int) -> int:
     """As precheck_write for the new size."""
     return precheck_write(tree, path, size, 0)
-
-
-def plan_truncate(entry: Entry, size: int) -> WritePlan:
-    """The WRITE that makes a file ``size`` bytes long; its result is the number of bytes sent, not 0.
-
-    An extension sends the last zero byte instead of a bare length: receivers fill the gap with real zeros,
-    and no file gets a size without content (W8), even if another node empties it meanwhile.
-    """
-    if size > 0 and (size > entry.size or entry.data is None):
-        return WritePlan(size - 1, b"\0", True)
-    return WritePlan(size, b"", True)
 
 
 def precheck_delete(tree: Tree, path: bytes) -> int:

@@ -80,6 +80,8 @@ def entry_fault(inode: int, parent: int, version: int, type_: int, name: object,
         return "the name is empty"
     if b"/" in name or b"\0" in name:
         return f"the name {name!r} contains a slash or NUL"
+    if name in (b".", b".."):
+        return f"the name {name!r} is no entry's"
     if type_ not in (DIRECTORY, REGULAR):
         return f"type {type_} is neither 4 nor 8"
     if data is not None and not isinstance(data, bytes):

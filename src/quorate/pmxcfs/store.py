@@ -13,6 +13,7 @@ import threading
 from collections.abc import Callable
 from pathlib import Path
 
+from quorate.database.schema import CREATE
 from quorate.pmxcfs.load import DatabaseError
 from quorate.pmxcfs.rows import Row, RowBatch
 
@@ -36,18 +37,6 @@ CLOSE_TIMEOUT = 30.0
 
 Done = Callable[[Exception | None], None]
 
-_SCHEMA = """
-CREATE TABLE IF NOT EXISTS tree (
-  inode INTEGER PRIMARY KEY NOT NULL,
-  parent INTEGER NOT NULL CHECK(typeof(parent)=='integer'),
-  version INTEGER NOT NULL CHECK(typeof(version)=='integer'),
-  writer INTEGER NOT NULL CHECK(typeof(writer)=='integer'),
-  mtime INTEGER NOT NULL CHECK(typeof(mtime)=='integer'),
-  type INTEGER NOT NULL CHECK(typeof(type)=='integer'),
-  name TEXT NOT NULL,
-  data BLOB
-)
-"""
 _SELECT = "SELECT inode, parent, version, writer, mtime, type, name, data FROM tree ORDER BY inode"
 # The cast stores the bytes as TEXT without asking whether they are UTF-8.
 _REPLACE = (
@@ -103,7 +92,7 @@ class Store:
             connection.execute(f"PRAGMA synchronous={'FULL' if self._durable else 'NORMAL'}")
             # Checkpoints are made by the worker when nobody waits.
             connection.execute("PRAGMA wal_autocheckpoint=0")
-            connection.execute(_SCHEMA)
+            connection.execute(CREATE)
             rows = [Row._make(row) for row in connection.execute(_SELECT)]
         except (OSError, sqlite3.Error) as error:
             connection.close()

@@ -338,7 +338,8 @@ class Tree:
             if found.children is None:
                 return -ENOTDIR
             parent = found
-            if parent is entry and not entry.children:
+            # Nor does one send such names, which the original takes: the database would not load again.
+            if (parent is entry and not entry.children) or base in (b".", b".."):
                 return -EINVAL
         self.versions.bump(path)
         self.versions.bump(to)

@@ -55,6 +55,7 @@ def loads(rows: list[Row]) -> bool:
     [
         ([ROOT, DIRECTORY._replace(name=b"")], Code.ROW, {2}),
         ([ROOT, DIRECTORY._replace(name=b"a/b")], Code.ROW, {2}),
+        ([ROOT, DIRECTORY, FILE._replace(name=b"..")], Code.ROW, {3}),
         ([ROOT, DIRECTORY._replace(type=5)], Code.ROW, {2}),
         ([ROOT, DIRECTORY._replace(data=b"x")], Code.ROW, {2}),
         ([ROOT, DIRECTORY._replace(parent="x")], Code.ROW, {2}),  # type: ignore[arg-type]

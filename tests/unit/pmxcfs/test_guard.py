@@ -9,6 +9,7 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from quorate.pmxcfs import guard
+from quorate.pmxcfs.pending import Payload, Pending
 from quorate.pmxcfs.tree import MAX_ENTRIES, MAX_FILE_SIZE, MAX_TOTAL_SIZE, Tree
 from quorate.pmxcfs.wire import FsMessage, FsOp
 from tests.unit.pmxcfs import tree_strategies as strategies
@@ -111,6 +112,13 @@ def test_the_number_of_entries_is_limited(tree: Tree) -> None:
     assert guard.precheck_mkdir(tree, b"new") == 0
 
 
+def truncation(size: int, base: int) -> Payload:
+    """What the file system sends for a truncate alone."""
+    pending = Pending()
+    pending.truncate(size)
+    return pending.payload(base)
+
+
 @given(st.binary(max_size=20), st.integers(0, 30))
 def test_truncate_never_makes_a_phantom(content: bytes, size: int) -> None:
     tree = Tree.new(0)
@@ -118,8 +126,8 @@ def test_truncate_never_makes_a_phantom(content: bytes, size: int) -> None:
     tree.write(b"t", 1, 1, 1, content, 0, False)
     entry = tree.lookup(b"t")
     assert entry is not None
-    plan = guard.plan_truncate(entry, size)
-    assert tree.write(b"t", 1, 1, 1, plan.data, plan.offset, plan.truncate) >= 0
+    sent = truncation(size, entry.size)
+    assert tree.write(b"t", 1, 1, 1, sent.data, sent.offset, sent.truncate) >= 0
     assert entry.content() == content[:size].ljust(size, b"\0")
     assert not entry.is_phantom
 
@@ -127,20 +135,10 @@ def test_truncate_never_makes_a_phantom(content: bytes, size: int) -> None:
 def test_an_extension_stays_sound_when_another_node_empties_the_file_first(tree: Tree) -> None:
     entry = tree.lookup(b"f")
     assert entry is not None
-    plan = guard.plan_truncate(entry, 50)
+    sent = truncation(50, entry.size)
     tree.write(b"f", 2, 1, 1, b"", 0, True)
-    tree.write(b"f", 1, 1, 1, plan.data, plan.offset, plan.truncate)
+    tree.write(b"f", 1, 1, 1, sent.data, sent.offset, sent.truncate)
     assert entry.data == bytes(50)
-
-
-def test_a_phantom_of_another_node_is_filled_by_truncate(tree: Tree) -> None:
-    tree.create(b"p", 1, 1, 1)
-    tree.write(b"p", 1, 1, 1, b"", 10, True)
-    entry = tree.lookup(b"p")
-    assert entry is not None
-    plan = guard.plan_truncate(entry, 5)
-    tree.write(b"p", 1, 1, 1, plan.data, plan.offset, plan.truncate)
-    assert entry.data == bytes(5)
 
 
 def passes(tree: Tree, message: FsMessage) -> bool:
@@ -167,8 +165,8 @@ def test_guarded_operations_never_meet_a_quirk(operations: list[tuple[FsMessage,
             continue
         entry = tree.lookup(message.path or b"")
         if message.op is FsOp.WRITE and message.truncate and not message.data and entry is not None:
-            plan = guard.plan_truncate(entry, message.offset)
-            message = message._replace(offset=plan.offset, data=plan.data)
+            sent = truncation(message.offset, 0 if entry.is_phantom else entry.size)
+            message = message._replace(offset=sent.offset, data=sent.data)
         elif message.op is FsOp.WRITE and not message.data:
             continue  # the kernel never asks for a write of nothing
         tree.apply(message, writer, time, time)

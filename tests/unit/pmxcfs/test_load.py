@@ -57,6 +57,8 @@ def test_numbers_are_masked() -> None:
     [
         ([ROOT, DIRECTORY._replace(name=b"")], "name is empty"),
         ([ROOT, DIRECTORY._replace(name=b"a/b")], "slash"),
+        ([ROOT, DIRECTORY._replace(name=b".")], "no entry's"),
+        ([ROOT, DIRECTORY, FILE._replace(name=b"..")], "no entry's"),
         ([ROOT, DIRECTORY._replace(type=5)], "neither 4 nor 8"),
         ([ROOT, DIRECTORY._replace(data=b"x")], "directory with content"),
         ([ROOT._replace(name=b"x"), DIRECTORY], "root row is called"),

@@ -41,6 +41,8 @@ def tree() -> Tree:
         (FsMessage(FsOp.RENAME, b"f", b"d"), -ENOTEMPTY),
         (FsMessage(FsOp.RENAME, b"f", b"f"), -EINVAL),
         (FsMessage(FsOp.RENAME, b"empty", b"empty/x"), -EINVAL),
+        (FsMessage(FsOp.RENAME, b"f", b"d/.."), -EINVAL),
+        (FsMessage(FsOp.RENAME, b"empty", b"d/."), -EINVAL),
         (FsMessage(FsOp.RENAME, b"d", b"d/sub"), -EINVAL),
     ],
 )
