@@ -188,7 +188,9 @@ class Node:
         """Load the disk and join."""
         self.pid += 1
         rows, history = self.disks[-1]
-        self.app = self.machine_type.app_type(Tree.load(rows, self.clock.wall), history, self)
+        self.app = self.machine_type.app_type(
+            Tree.load(rows, self.clock.wall, self.clock.mono), history, self
+        )
         self.machine = self.machine_type(
             self.app,
             nodeid=self.nodeid,

@@ -70,7 +70,7 @@ class Dcdb:
         old = self.tree
         try:
             new = replaced_by(
-                old, own, leader, [wire.Update.unpack(update) for update in updates], clock.wall
+                old, own, leader, [wire.Update.unpack(update) for update in updates], clock.mono
             )
         except (CommitError, WireError) as error:
             raise TakeOverError(str(error)) from error
@@ -113,7 +113,7 @@ class Dcdb:
             message = FsMessage.unpack(subtype, payload)
         except WireError as error:
             return Delivery(outcome=Outcome.REFUSE, reason=str(error))
-        result = self.tree.apply(message, sender.nodeid, time, clock.wall)
+        result = self.tree.apply(message, sender.nodeid, time, clock.mono)
         if self.tree.error:
             return Delivery(result, Outcome.BROKEN, "the tree's error flag is set")
         effects: tuple[Effect, ...] = (Applied(message, sender, result, own),)
@@ -129,11 +129,11 @@ class Dcdb:
         if entry is None:
             return Delivery(0)
         if message.op is FsOp.UNLOCK_REQUEST:
-            if lowest and self.tree.lock_expired(message.path, entry, clock.wall):
+            if lowest and self.tree.lock_expired(message.path, entry, clock.mono):
                 answer = Unlock(FsOp.UNLOCK, message.checksum, message.path)
                 return Delivery(0, sends=(Message(FsOp.UNLOCK, answer.parts()),))
             return Delivery(0)
-        result = self.tree.delete(message.path, sender.nodeid, time, clock.wall)
+        result = self.tree.delete(message.path, sender.nodeid, time, clock.mono)
         if self.tree.error:
             return Delivery(result, Outcome.BROKEN, "the tree's error flag is set")
         return Delivery(0, effects=(Applied(message, sender, result, own),))

@@ -77,7 +77,7 @@ class Node:
         fresh = not self.settings.database.exists()
         self._store = Store(self.settings.database, durable=True)
         try:
-            self.tree = Tree.load(self._store.open(), now)
+            self.tree = Tree.load(self._store.open(), now, time.monotonic())
         except DatabaseError as error:
             raise StartupError(str(error)) from error
         if fresh and not self._forced_local:
@@ -235,6 +235,7 @@ class Node:
         return LocalSubmitter(
             self.tree,
             now=time.time,
+            mono=time.monotonic,
             collect=lambda: self._persistence.collect(),
             when_stored=lambda then: self._persistence.when_stored(then),
         )

@@ -55,11 +55,13 @@ class LocalSubmitter:
         tree: Tree,
         *,
         now: Callable[[], float],
+        mono: Callable[[], float],
         collect: Callable[[], None],
         when_stored: Callable[[Done], None],
     ) -> None:
         self.tree = tree
         self._now = now
+        self._mono = mono
         self._collect = collect
         self.when_safe = when_stored
 
@@ -71,8 +73,7 @@ class LocalSubmitter:
         return errno.EIO if self.tree.error else 0
 
     def submit(self, message: FsMessage, done: Done) -> None:
-        now = self._now()
-        result = self.tree.apply(message, 0, int(now) & 0xFFFFFFFF, now)
+        result = self.tree.apply(message, 0, int(self._now()) & 0xFFFFFFFF, self._mono())
         done(result)
         self._collect()
 
@@ -80,7 +81,7 @@ class LocalSubmitter:
         entry = self.tree.lookup(path)
         if entry is None or not is_lock_path(path):
             return False
-        if not self.tree.lock_expired(path, entry, self._now()):
+        if not self.tree.lock_expired(path, entry, self._mono()):
             return False
         self.submit(FsMessage(FsOp.DELETE, path), done)
         return True

@@ -28,8 +28,8 @@ MAX_ENTRIES = 262144
 class Tree:
     """All entries, the guest registry, lock timers and change counters of one node.
 
-    Operations return a result >= 0 or -errno. ``writer`` and ``mtime`` come from the message; ``now`` is the
-    local clock in seconds and only sets lock timers.
+    Operations return a result >= 0 or -errno. ``writer`` and ``mtime`` come from the message; ``now`` only
+    sets lock timers: seconds of a local clock which never jumps, or setting a clock would end valid locks.
     """
 
     __slots__ = (
@@ -83,8 +83,11 @@ class Tree:
         return tree
 
     @classmethod
-    def load(cls, rows: Iterable[Row], now: float) -> Tree:
-        """The tree of a database; a new one when there is no entry. Raises DatabaseError, all faults."""
+    def load(cls, rows: Iterable[Row], now: float, timers: float | None = None) -> Tree:
+        """The tree of a database; a new one when there is no entry. Raises DatabaseError, all faults.
+
+        ``now`` is the time of a new root. ``timers``: the clock of the locks' timers, None if it is the same.
+        """
         root, entries, faults = load.entries_from_rows(rows)
         if root is None or root.version == 0:
             if not entries and not faults:
@@ -100,7 +103,7 @@ class Tree:
         if faults:
             raise load.DatabaseError(faults)
         tree.versions.bump_all()
-        tree.rebuild_locks(now)
+        tree.rebuild_locks(now if timers is None else timers)
         return tree
 
     def __len__(self) -> int:

@@ -168,8 +168,9 @@ def test_single() -> None:
         yield FsMessage(FsOp.DELETE, b"b.txt")
         yield mkdir(b"priv/lock/l1")
         node = play.nodes[1]
+        taken = node.mono
         for seconds in (0, 120, 121):
-            node.wall = EPOCH_START + seconds
+            node.wall, node.mono = EPOCH_START + seconds, taken + seconds
             lock = node.tree.lookup(b"priv/lock/l1")
             assert lock is not None
             yield Unlock(FsOp.UNLOCK_REQUEST, lock.lock_checksum(), b"priv/lock/l1")

@@ -56,9 +56,10 @@ def test_single_node_sends_and_answers_as_the_original() -> None:
     lock = node.tree.lookup(b"priv/lock/l1")
     assert lock is not None
     request = Unlock(FsOp.UNLOCK_REQUEST, lock.lock_checksum(), b"priv/lock/l1")
+    taken = node.mono
     for seconds in (0, 120, 121):
         expected = next(ops)
-        node.wall = EPOCH_START + seconds
+        node.wall, node.mono = EPOCH_START + seconds, taken + seconds
         before = len(ring.sent)
         ring.take(1, node.machine.submit(request.op, request.parts(), None, node.clock))
         ring.run()
