@@ -5,7 +5,7 @@ only; nothing is run here.
 from __future__ import annotations
 
 from collections.abc import Mapping, Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 from pathlib import Path
 
 DROPPED = "-sys_time,-sys_module,-sys_rawio,-syslog"
@@ -29,7 +29,8 @@ DEVICES = {
 
 @dataclass(frozen=True, slots=True)
 class RootPlan:
-    """What a node's root is made of. ``lower``: overlay layers, topmost first, none inside another."""
+    """What a node's root is made of. ``lower``: overlay layers, topmost first, none inside another.
+    ``disks``: writable binds, machine's path to node's path."""
 
     hostname: str
     lower: Sequence[Path]
@@ -37,6 +38,7 @@ class RootPlan:
     work: Path
     root: Path
     binds: Mapping[Path, str]
+    disks: Mapping[Path, str] = field(default_factory=dict)
 
 
 def boot_script(plan: RootPlan) -> str:
@@ -48,6 +50,9 @@ def boot_script(plan: RootPlan) -> str:
     binds = "\n".join(
         f"mkdir -p .{target}; mount --bind {source} .{target}; mount -o remount,bind,ro .{target}"
         for source, target in plan.binds.items()
+    )
+    disks = "\n".join(
+        f"mkdir -p .{target}; mount --bind {source} .{target}" for source, target in plan.disks.items()
     )
     return f"""set -e
 mount --make-rprivate /
@@ -87,6 +92,7 @@ for file in kmsg sysrq-trigger; do
   [ ! -e proc/$file ] || mount --bind dev/null proc/$file
 done
 {binds}
+{disks}
 mkdir -p .old
 pivot_root . .old
 umount -l /.old

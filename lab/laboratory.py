@@ -16,6 +16,7 @@ from types import TracebackType
 
 from lab import record as records
 from lab.base import CACHE, ensure_base
+from lab.disk import add_disk, remove_disk
 from lab.errors import LabError
 from lab.faults import Faults, check_groups
 from lab.host import require_host
@@ -138,6 +139,11 @@ class Lab:
             for done in [pool.submit(node.power_on) for node in chosen]:
                 done.result()
 
+    def add_disks(self, mib: int) -> None:
+        """Give every node, all of them off, a disk of its own for its database: see Node.fill_disk."""
+        for name in self.record.node_names():
+            add_disk(self.record.node_dir(name), mib)
+
     # Faults
 
     def cut(self, node: str, link: int | None = None) -> None:
@@ -256,6 +262,7 @@ def remove_lab(record: Record) -> None:
     remove_cgroup(record.cgroup)
     for name in record.node_names():
         delete_netns(record.netns(name))
+        remove_disk(record.node_dir(name))
     delete_netns(record.switch_netns)
     gone = record.dir.with_name(f"{GONE}{record.name}-{secrets.token_hex(4)}")
     record.dir.rename(gone)  # the name is free again at once, and a crash from here on leaves only files

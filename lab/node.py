@@ -8,12 +8,14 @@ import os
 import shlex
 import subprocess
 import sys
+import time
 from collections.abc import Mapping, Sequence
 from pathlib import Path
 from types import TracebackType
 from typing import IO
 
 from lab.boot import COMMAND_SLICE, enter_argv
+from lab.disk import fill_disk, free_disk
 from lab.errors import LabError, NodeOffError
 from lab.power import Power
 from lab.processes import cgroup_pids, kill_cgroup, make_cgroup
@@ -23,6 +25,8 @@ from lab.waiting import WaitTimeoutError, wait_for
 
 COMMAND_SECONDS = 60.0
 BOOT_SECONDS = 90.0  # 1.5 s on a quiet machine
+FREEZE_SECONDS = 1.0
+"""Milliseconds, unless a process waits for another that is frozen already."""
 OFF_SECONDS = 60.0  # a clean shutdown waits for services: their own limits apply inside
 ROOT = Path(__file__).resolve().parent.parent
 _run_numbers = itertools.count()
@@ -150,7 +154,11 @@ class Node:
             self.wait_booted()
 
     def freeze(self) -> None:
-        """Stop the whole host between two instructions: it neither works nor answers. Undone by thaw()."""
+        """Stop the whole host between two instructions: it neither works nor answers. Undone by thaw().
+
+        A call under way in the node's own /etc/pve can't be stopped by the kernel's freezer; it waits for
+        a frozen daemon, which is as good.
+        """
         self._set_frozen(True)
 
     def thaw(self) -> None:
@@ -158,8 +166,8 @@ class Node:
 
     @property
     def is_frozen(self) -> bool:
-        events = self._record.cgroup / self.name / "cgroup.events"
-        return events.exists() and "frozen 1" in events.read_text()
+        switch = self._record.cgroup / self.name / "cgroup.freeze"
+        return switch.exists() and switch.read_text().strip() == "1"
 
     def wait_booted(self, timeout: float = BOOT_SECONDS) -> str:
         """Wait until systemd has finished starting; "running", or "degraded" if a unit failed."""
@@ -254,6 +262,13 @@ class Node:
     def read_file(self, path: str) -> str:
         return self.run(["cat", path]).stdout
 
+    def fill_disk(self) -> None:
+        """Leave no room for its database (Lab.add_disks made it a disk of its own)."""
+        fill_disk(self._dir)
+
+    def free_disk(self) -> None:
+        free_disk(self._dir)
+
     # Services
 
     def systemctl(self, *argv: str, check: bool = True) -> str:
@@ -296,12 +311,13 @@ class Node:
         cgroup = self._record.cgroup / self.name
         (cgroup / "cgroup.freeze").write_text("1" if frozen else "0")
         word = f"frozen {int(frozen)}"
-        wait_for(
-            lambda: word in (cgroup / "cgroup.events").read_text(),
-            timeout=OFF_SECONDS,
-            what=f"{self.name} to be {word}",
-            period=0.01,
-        )
+        deadline = time.monotonic() + (FREEZE_SECONDS if frozen else OFF_SECONDS)
+        while word not in (cgroup / "cgroup.events").read_text():
+            if time.monotonic() > deadline:
+                if frozen:
+                    return
+                raise WaitTimeoutError(f"Waited {OFF_SECONDS:g} s for {self.name} to thaw, in vain.")
+            time.sleep(0.01)
 
     def _take_power_lock(self, lock: IO[str]) -> None:
         def taken() -> bool:

@@ -17,6 +17,7 @@ from dataclasses import asdict, dataclass
 from pathlib import Path
 
 from lab.boot import RootPlan, boot_script, start_argv
+from lab.disk import MOUNTPOINT, disk_of
 from lab.errors import LabError
 from lab.processes import (
     cgroup_pids,
@@ -91,6 +92,7 @@ def supply(record: Record, node: str) -> None:
 def _plan(record: Record, node: str) -> RootPlan:
     directory = record.node_dir(node)
     binds: Mapping[str, str] = json.loads((record.dir / BINDS_FILE).read_text())
+    disk = disk_of(directory)
     return RootPlan(
         hostname=node,
         lower=[record.layer, Path(record.base)],
@@ -98,6 +100,7 @@ def _plan(record: Record, node: str) -> RootPlan:
         work=directory / "work",
         root=directory / "root",
         binds={Path(source): target for source, target in binds.items()},
+        disks={disk: MOUNTPOINT} if disk else {},
     )
 
 
