@@ -1,0 +1,114 @@
+"""The figures of a run and the table that shows them. No I/O."""
+
+from __future__ import annotations
+
+import statistics
+from collections import Counter
+from collections.abc import Sequence
+from dataclasses import dataclass, field
+
+from tests.history.findings import Findings
+from tests.history.records import History
+
+
+@dataclass(slots=True)
+class Figures:
+    """What ``./dev history`` prints and writes as JSON. Times in seconds."""
+
+    tried: int = 0
+    acknowledged: int = 0
+    failed: int = 0
+    unknown: int = 0
+    changes_acknowledged: int = 0
+    lost: int = 0
+    excused: int = 0
+    by_kind: dict[str, list[int]] = field(default_factory=dict)
+    """Kind of operation: tried, acknowledged, failed, unknown."""
+    faults: dict[str, int] = field(default_factory=dict)
+    converge: list[float] = field(default_factory=list)
+    """From the end of a fault until every node has acknowledged a change that began after it."""
+    overtaken: int = 0
+    """Faults whose recovery was not waited for before the next one."""
+    slowest: float = 0.0
+
+
+def figures(history: History, findings: Findings) -> Figures:
+    result = Figures(tried=len(history.operations))
+    outcomes: dict[str, Counter[str]] = {}
+    for op in history.operations:
+        outcomes.setdefault(op.kind, Counter())[op.outcome] += 1
+        if op.acknowledged:
+            result.changes_acknowledged += op.changes
+            result.slowest = max(result.slowest, op.ended - op.invoked)
+    for kind, counts in sorted(outcomes.items()):
+        ok, fail, info = counts["ok"], counts["fail"], counts["info"]
+        result.by_kind[kind] = [ok + fail + info, ok, fail, info]
+        result.acknowledged += ok
+        result.failed += fail
+        result.unknown += info
+    result.lost = sum(kind == "lost" for kind, _ in findings.violations)
+    result.excused = len(findings.excused)
+    result.faults = dict(sorted(Counter(fault.kind for fault in history.faults).items()))
+    result.converge, result.overtaken = recoveries(history)
+    return result
+
+
+def recoveries(history: History) -> tuple[list[float], int]:
+    """Times to converge, and how many faults were followed by another before all had recovered."""
+    times = []
+    overtaken = 0
+    faults = sorted(history.faults, key=lambda fault: fault.end)
+    acknowledged = {
+        node: sorted(
+            (op.invoked, op.ended)
+            for op in history.operations
+            if op.node == node and op.changes and op.acknowledged
+        )
+        for node in history.nodes
+    }
+    for fault in faults:
+        others = [other.begin for other in faults if other is not fault and other.end > fault.end]
+        limit = min(others, default=float("inf"))
+        took = 0.0
+        for node in history.nodes:
+            first = _first_after(acknowledged[node], fault.end)
+            took = max(took, first - fault.end)
+        if fault.end + took < limit and took < float("inf"):
+            times.append(took)
+        else:
+            overtaken += 1
+    return times, overtaken
+
+
+def _first_after(acknowledged: Sequence[tuple[float, float]], time: float) -> float:
+    """When the first change was acknowledged that was invoked after ``time``."""
+    low, high = 0, len(acknowledged)
+    while low < high:
+        middle = (low + high) // 2
+        if acknowledged[middle][0] < time:
+            low = middle + 1
+        else:
+            high = middle
+    return min((ended for _, ended in acknowledged[low : low + 8]), default=float("inf"))
+
+
+def table(result: Figures) -> str:
+    lines = [f"{'operation':<14}{'tried':>9}{'acknowledged':>14}{'failed':>9}{'unknown':>9}"]
+    for kind, (tried, ok, fail, info) in result.by_kind.items():
+        lines.append(f"{kind:<14}{tried:>9}{ok:>14}{fail:>9}{info:>9}")
+    total = (result.tried, result.acknowledged, result.failed, result.unknown)
+    lines.append(f"{'all':<14}{total[0]:>9}{total[1]:>14}{total[2]:>9}{total[3]:>9}")
+    lines += ["", f"changes acknowledged: {result.changes_acknowledged}", f"lost: {result.lost}"]
+    lines += [f"lost or undone where it is documented (G1, G3): {result.excused}"]
+    lines += [f"slowest acknowledged call: {result.slowest:.2f} s", ""]
+    lines += [f"{'fault':<18}{'times':>6}"]
+    lines += [f"{kind:<18}{count:>6}" for kind, count in result.faults.items()]
+    lines += [f"{'all':<18}{sum(result.faults.values()):>6}", ""]
+    if result.converge:
+        low, high = min(result.converge), max(result.converge)
+        middle = statistics.median(result.converge)
+        lines.append(
+            f"time to converge: min {low:.2f} s, median {middle:.2f} s, max {high:.2f} s "
+            f"({len(result.converge)} faults; {result.overtaken} were followed by the next one at once)"
+        )
+    return "\n".join(lines)

@@ -1,0 +1,102 @@
+"""What the guarantees excuse, and what a node must know by now: the times that all checks share. No I/O."""
+
+from __future__ import annotations
+
+from bisect import bisect_left
+from collections.abc import Iterable, Sequence
+
+from tests.history.records import Fault, History, Operation
+
+BEFORE_SECONDS = 1.0
+"""A message that was acknowledged so shortly before a cut may not have left the node (G1: one rotation of the
+token, which takes long on a machine under load)."""
+NOTICE_SECONDS = 6.0
+"""From a cut until Corosync has told that quorum is gone: token timeout 1 s, consensus 1.2 s, and load."""
+AFTER_SECONDS = 6.0
+"""The same behind the end of a fault during which the membership may have changed at any moment."""
+
+
+class Floors:
+    """For times: the highest of the values that were known by then."""
+
+    def __init__(self, pairs: Iterable[tuple[float, float]]) -> None:
+        """``pairs``: (when it became known, value)."""
+        ordered = sorted(pairs)
+        self._times = [time for time, _ in ordered]
+        self._highest: list[float] = []
+        highest = float("-inf")
+        for _, value in ordered:
+            highest = max(highest, value)
+            self._highest.append(highest)
+
+    def before(self, time: float) -> float:
+        """The highest value known before ``time``, minus infinity for none."""
+        position = bisect_left(self._times, time)
+        return self._highest[position - 1] if position else float("-inf")
+
+
+class Promises:
+    """Answers for one history what of it was promised."""
+
+    def __init__(self, history: History) -> None:
+        self.history = history
+        self._windows: dict[str, list[tuple[float, float]]] = {node: [] for node in history.nodes}
+        for fault in history.faults:
+            for node in fault.disturbed:
+                self._windows[node].append(_window(fault))
+        self._replaced = sorted(at for _, at in history.replaced)
+        self._barriers: dict[str, Floors] = {
+            node: Floors(
+                (op.ended, op.invoked)
+                for op in history.operations
+                if op.node == node and op.acknowledged and op.changes
+            )
+            for node in history.nodes
+        }
+        self._lives = {node: [life for life in history.lives if life.node == node] for node in history.nodes}
+
+    def fragile(self, op: Operation) -> bool:
+        """Its outcome is unknown, or its node was cut off about when it acknowledged: it may be lost."""
+        if not op.acknowledged:
+            return True
+        return any(start <= op.ended <= end for start, end in self._windows[op.node])
+
+    def rolled_back(self, since: float, until: float) -> bool:
+        """A node lost changes to the cluster's state between these times, and said so (G3)."""
+        position = bisect_left(self._replaced, since)
+        return position < len(self._replaced) and self._replaced[position] <= until
+
+    def life_of(self, op: Operation) -> int | None:
+        """Which daemon of its node served the whole call; None when that is not certain."""
+        for number, life in enumerate(self._lives.get(op.node, ())):
+            if life.first <= op.invoked and op.ended <= life.last:
+                return number
+        return None
+
+    def served_since(self, op: Operation) -> float:
+        """When the daemon that serves the call was first seen; infinite when it is not certain which."""
+        number = self.life_of(op)
+        return float("inf") if number is None else self._lives[op.node][number].first
+
+    def barrier(self, op: Operation) -> float:
+        """All that was acknowledged anywhere before this time is known to the daemon that serves ``op``:
+        since then it has had an operation of its own ordered and applied (G1)."""
+        number = self.life_of(op)
+        if number is None:
+            return float("-inf")
+        barrier = self._barriers[op.node].before(op.invoked)
+        return barrier if barrier >= self._lives[op.node][number].first else float("-inf")
+
+
+def _window(fault: Fault) -> tuple[float, float]:
+    start = fault.begin - BEFORE_SECONDS
+    return start, fault.end + AFTER_SECONDS if fault.throughout else fault.applied + NOTICE_SECONDS
+
+
+def by_key(operations: Iterable[Operation], kinds: Sequence[str]) -> dict[str, list[Operation]]:
+    """The operations of these kinds, in order of invocation, by key."""
+    found: dict[str, list[Operation]] = {}
+    for op in operations:
+        if op.kind in kinds:
+            found.setdefault(op.key, []).append(op)
+    return found
