@@ -64,6 +64,13 @@ def _parser() -> argparse.ArgumentParser:
     command.add_argument("--keep", action="store_true", help="put new inputs worth keeping into the corpus")
     command.set_defaults(handler=_fuzz)
 
+    command = commands.add_parser("history", help="clients on all nodes under random faults, and a check")
+    command.add_argument("--minutes", type=float, default=15.0, metavar="N", help="of faults (15)")
+    command.add_argument("--seed", type=int, default=1, metavar="S", help="of operations and faults (1)")
+    command.add_argument("--nodes", type=int, default=3, metavar="N", help="how many nodes (3)")
+    command.add_argument("--kills", type=int, default=200, metavar="N", help="of a pmxcfs afterwards (200)")
+    command.set_defaults(handler=_history)
+
     command = commands.add_parser("shell", help="enter a node, or run a command in it")
     _with_lab(command)
     command.add_argument("node", help="n1, n2, ...")
@@ -195,6 +202,16 @@ def _fuzz(arguments: argparse.Namespace) -> int:
 
     ensure_setup(base=False)
     return fuzz(arguments.target, seconds=arguments.seconds, keep=arguments.keep)
+
+
+def _history(arguments: argparse.Namespace) -> int:
+    from lab.history import history
+    from lab.setup import ensure_setup
+
+    ensure_setup()
+    return history(
+        minutes=arguments.minutes, seed=arguments.seed, nodes=arguments.nodes, kills=arguments.kills
+    )
 
 
 def _lab_up(arguments: argparse.Namespace) -> int:

@@ -28,7 +28,7 @@ class Figures:
     converge: list[float] = field(default_factory=list)
     """From the end of a fault until every node has acknowledged a change that began after it."""
     overtaken: int = 0
-    """Faults whose recovery was not waited for before the next one."""
+    """Faults that had another beside them, or behind them before all had recovered."""
     slowest: float = 0.0
 
 
@@ -109,6 +109,6 @@ def table(result: Figures) -> str:
         middle = statistics.median(result.converge)
         lines.append(
             f"time to converge: min {low:.2f} s, median {middle:.2f} s, max {high:.2f} s "
-            f"({len(result.converge)} faults; {result.overtaken} were followed by the next one at once)"
+            f"({len(result.converge)} faults; the other {result.overtaken} were not the only one at a time)"
         )
     return "\n".join(lines)
