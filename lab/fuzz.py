@@ -28,8 +28,9 @@ MAX_INPUT = 4096
 MEMORY_MIB = 2000
 ONE_RUN_SECONDS = 20
 """An input that takes longer is a finding."""
-MAX_KEPT = 60
-"""Inputs per target that go into the repository; the shortest ones."""
+MAX_KEPT = 100
+MAX_KEPT_BYTES = 16 << 10
+"""Inputs per target that go into the repository: the shortest ones."""
 
 
 def fuzz(target: str | None, *, seconds: int, keep: bool) -> int:
@@ -88,11 +89,21 @@ def _keep(name: str) -> None:
     smaller.mkdir(exist_ok=True)
     for old in smaller.iterdir():
         old.unlink()
+    log = WORK / name / "merge.log"
     argv = _engine(name, "-merge=1", f"-max_len={MAX_INPUT}", str(smaller), str(WORK / name / "corpus"))
-    subprocess.run(argv, capture_output=True, cwd=ROOT, env=_environment(), check=False)
+    with log.open("wb") as out:
+        subprocess.run(argv, stdout=out, stderr=out, cwd=ROOT, env=_environment(), check=False)
     inputs = sorted((path.read_bytes() for path in smaller.iterdir()), key=lambda data: (len(data), data))
+    if not inputs:
+        raise LabError(f"The engine kept no input of '{name}'; see {log.relative_to(ROOT)}.")
     path = CORPUS / f"{name}.txt"
-    lines = {*path.read_text().split(), *(base64.b64encode(data).decode() for data in inputs[:MAX_KEPT])}
+    lines = set(path.read_text().split())
+    room = MAX_KEPT_BYTES
+    for data in inputs[:MAX_KEPT]:
+        room -= len(data)
+        if room < 0:
+            break
+        lines.add(base64.b64encode(data).decode())
     path.write_text("".join(f"{line}\n" for line in sorted(lines, key=lambda line: (len(line), line))))
 
 

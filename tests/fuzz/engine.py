@@ -7,6 +7,7 @@ Needs the package of ``requirements-fuzz.txt``; ``./dev fuzz`` sees to that.
 from __future__ import annotations
 
 import importlib
+import shlex
 import sys
 
 
@@ -15,8 +16,10 @@ def main() -> None:
     atheris = importlib.import_module("atheris")
     with atheris.instrument_imports(include=["quorate"]):
         from tests.fuzz.targets import TARGETS
-    target = TARGETS[sys.argv[1]]
-    atheris.Setup([sys.argv[0], *sys.argv[2:]], target)
+    name = sys.argv[1]
+    # libFuzzer starts itself again, by a shell, to merge inputs.
+    program = shlex.join((sys.executable, "-m", "tests.fuzz.engine", name))
+    atheris.Setup([program, *sys.argv[2:]], TARGETS[name])
     atheris.Fuzz()
 
 
