@@ -12,7 +12,7 @@ import logging
 import socket
 import time
 from collections import Counter
-from collections.abc import Iterator
+from collections.abc import Callable, Iterator
 from concurrent.futures import ThreadPoolExecutor
 from dataclasses import replace
 from typing import Final
@@ -23,6 +23,8 @@ from quorate.access.keys import KeyFileError
 from quorate.api import calls
 from quorate.api.changes import TOPICS
 from quorate.api.events import CONTENT_TYPE, EVENTS_PATH, Hub, Look
+from quorate.api.exposition import CONTENT_TYPE as METRICS_TYPE
+from quorate.api.exposition import exposition
 from quorate.api.forward import Passer
 from quorate.api.gate import Answered, Caller, Decision, Forward, Gate, PassToRoot, Run
 from quorate.api.openapi import OPENAPI_PATH, openapi
@@ -42,6 +44,7 @@ from quorate.api.protocol import (
     parse_address,
     success,
 )
+from quorate.api.requestfigures import OTHER, RequestFigures
 from quorate.api.results import Encoded
 from quorate.api.router import Router
 from quorate.api.server import Outcome
@@ -63,6 +66,7 @@ TOKEN_SECONDS: Final = 10.0
 MAX_TOKENS: Final = 1024
 MAX_LOGINS_PER_CLIENT: Final = 8
 """Logins of one client at the same time; each failed one takes 3 s."""
+METRICS_PATH: Final = "/metrics"
 TOKEN_PATH: Final = "/internal/token"
 MAX_LOGIN_NAME: Final = 128
 """What of a name is remembered; longer ones do not exist."""
@@ -80,6 +84,8 @@ class Front:
         self._passer = Passer(settings)
         self._threads = ThreadPoolExecutor(THREADS, "api")
         self._files = WebFiles(settings.web_dir)
+        self._figures = RequestFigures()
+        self.count_connections: Callable[[], int] = lambda: 0
         self._hub = Hub(Look(Cfs(settings)))
         self._document: Answer | None = None
         self._logins: Counter[str] = Counter()
@@ -102,6 +108,26 @@ class Front:
         self._threads.shutdown(wait=False, cancel_futures=True)
 
     async def handle(self, request: Request) -> Outcome:
+        started = time.monotonic()
+        outcome = await self._handle(request)
+        if outcome.stream is None:
+            seconds = time.monotonic() - started
+            self._figures.observe(request.method, self._template(request), outcome.answer.status, seconds)
+        return outcome
+
+    def _template(self, request: Request) -> str:
+        """The declared path of what a request asks for."""
+        try:
+            address = parse_address(request.path)
+            if address is not None:
+                return self._router.match(request.method, address.path).operation.path
+        except (Refusal, ApiError):
+            pass
+        return OTHER
+
+    async def _handle(self, request: Request) -> Outcome:
+        if request.path == METRICS_PATH and request.method == "GET":
+            return await self._metrics(request)
         if request.path == OPENAPI_PATH and request.method == "GET":
             return Outcome(await self._openapi())
         if request.path == EVENTS_PATH and request.method == "GET":
@@ -140,11 +166,23 @@ class Front:
                 stack.enter_context(self._login(client))
             outcome = await self._answer(request, address)
         if _is_refused_login(outcome.answer):
+            self._figures.refused_logins += 1
             self._throttle.failed(client, user, time.monotonic())
             return outcome._replace(slow=True)
         if is_login and outcome.answer.status == 200 and b'"NeedTFA"' not in outcome.answer.body:
             self._throttle.succeeded(client, user)
         return outcome
+
+    async def _metrics(self, request: Request) -> Outcome:
+        """What the node says of itself, and what this process counted; the operation's permission holds."""
+        path = f"/nodes/{self._node}/metrics"
+        inner = replace(request, target=f"/api2/json{path}")
+        outcome = await self._guarded(inner, Address("json", path))
+        if outcome.answer.status != 200:
+            return outcome
+        own = exposition(self._figures.families(self._hub.listeners, self.count_connections()))
+        text = str(json.loads(outcome.answer.body)["data"]) + own
+        return outcome._replace(answer=Answer(200, "OK", text.encode(), METRICS_TYPE))
 
     async def _events(self, request: Request) -> Outcome:
         """The event stream of one listener, told what it may know as long as its ticket holds."""

@@ -188,6 +188,7 @@ EXPECTED: Final[dict[str, Expected]] = {
     "GET /nodes/{node}/corosync/links": NODE_AUDIT,
     "GET /nodes/{node}/dns": NODE_AUDIT,
     "GET /nodes/{node}/hosts": NODE_AUDIT,
+    "GET /nodes/{node}/metrics": AUDIT,
     "GET /nodes/{node}/journal": NODE_SYSLOG,
     "GET /nodes/{node}/network": LOGGED_IN,  # the handler: bridges
     "GET /nodes/{node}/network/{iface}": NODE_AUDIT,
