@@ -15,6 +15,11 @@ from tests.history.plan import Fault
 from tests.history.records import Fault as Recorded
 
 CLOCK_FILE = "var/lib/history-clock"
+LARGE = "/etc/pve/large-"
+LARGE_FILES = 16
+"""Of a megabyte each: more than the database's log keeps allocated."""
+LARGE_SECONDS = 120.0
+"""Without quorum each of them may take the bound of a call."""
 OLD_SECONDS = 2.0
 """How much older a database is that a node comes back with after power loss, at least."""
 START_CLIENT = Callable[[Node], None]
@@ -213,10 +218,18 @@ class Nemesis:
         self._lab.node(fault.nodes[0]).thaw()
 
     def _apply_full_disk(self, fault: Fault) -> None:
+        """The database writes into room that it has already, until something large comes."""
         self._lab.node(fault.nodes[0]).fill_disk()
+        script = f"for i in $(seq {LARGE_FILES}); do head -c 1000000 /dev/urandom > {LARGE}$i; done"
+        self._other(fault).run(["sh", "-c", script], check=False, timeout=LARGE_SECONDS)
 
     def _heal_full_disk(self, fault: Fault) -> None:
         self._lab.node(fault.nodes[0]).free_disk()
+        script = f"rm -f {LARGE}*"
+        self._other(fault).run(["sh", "-c", script], check=False, timeout=LARGE_SECONDS)
+
+    def _other(self, fault: Fault) -> Node:
+        return next(node for node in self._lab.nodes if node.name not in fault.nodes)
 
     def _apply_clock(self, fault: Fault) -> None:
         self.set_clock(fault.nodes[0], fault.amount)
