@@ -222,6 +222,9 @@ class ApiHost:
         self.root.chmod(0o755)
         mount = self.settings.mountpoint
         (mount / "priv").mkdir(parents=True)
+        # The cluster file system gives every file its group; here new ones inherit it.
+        shutil.chown(mount, "root", GROUP)
+        mount.chmod(0o2755)
         (mount / "priv").chmod(0o700)
         (mount / "nodes" / self.node).mkdir(parents=True)
         (mount / "local").symlink_to(f"nodes/{self.node}")
