@@ -190,8 +190,8 @@ class Session:
     def serve(self, operations: Operations, limit: int = 16) -> int:
         """Take and dispatch up to ``limit`` requests; how many there were. Never blocks. Raises SessionEnded.
 
-        Trying once more after an answer is cheaper than asking the selector; the limit leaves the other file
-        descriptors of the loop their turn.
+        Trying once more after an answer is cheaper than asking the selector, because the client that got the
+        answer often runs first; the limit leaves the other file descriptors of the loop their turn.
         """
         if operations is not self._operations:
             self._operations = operations

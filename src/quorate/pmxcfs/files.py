@@ -195,9 +195,11 @@ class Files(MountBase):
             return self._write_ghost(node, offset, data)
         if node.removed:
             return node.error or errno.ENOENT
-        size = node.size()
-        if offset + count > size and self.tree.total_size + offset + count - size > MAX_TOTAL_SIZE:
-            return errno.ENOSPC
+        end = handle.end
+        if self.tree.total_size + end > MAX_TOTAL_SIZE:  # perhaps too much: only then look closely
+            size = node.size()
+            if end > size and self.tree.total_size + end - size > MAX_TOTAL_SIZE:
+                return errno.ENOSPC
         if node.pending is None and node.creating and node.truncates and not node.inflight:
             self._pend(node).truncate(0)
         if not self._pend(node).write(offset, data):
@@ -206,7 +208,7 @@ class Files(MountBase):
         self._touched(node)
         if handle.direct:
             self._forget_pages(node)
-        if not handle.at_once and self.path_of(node) != CLUSTER_CONFIG:
+        if not (handle.at_once or self._is_cluster_config(node)):
             return write_out(count)
         self.push(node)
         locks = (request.nodeid, pages_of(request.nodeid))
@@ -521,6 +523,11 @@ class Files(MountBase):
         node.lookups += 1
         attr, _ = self.attributes(node)
         return entry_out(node.nodeid, attr, DAY, 0, attr_valid_nsec=BRIEF)
+
+    def _is_cluster_config(self, node: Node) -> bool:
+        """Whether it is corosync.conf; its name is looked at first, since every write asks."""
+        name = node.name if node.entry is None else node.entry.name
+        return name == CLUSTER_CONFIG and self.path_of(node) == CLUSTER_CONFIG
 
     def _touched(self, node: Node) -> None:
         assert node.pending is not None

@@ -85,6 +85,8 @@ def precheck_rename(tree: Tree, path: bytes, to: bytes) -> int:
 
 def is_kind_directory(path: bytes) -> bool:
     """Whether ``path`` is one of the directories of guest configurations, ``nodes/<node>/<kind>``."""
+    if not path.startswith(b"nodes/"):  # the usual case of the hot path
+        return False
     parts = path.split(b"/")
     return (
         len(parts) == 3 and parts[0] == b"nodes" and parts[2] in GUEST_DIRECTORIES and is_node_name(parts[1])

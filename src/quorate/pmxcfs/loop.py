@@ -120,12 +120,14 @@ class Loop:
         """One round, waiting at most ``timeout`` seconds for something to do."""
         self.busy = False
         ready = self._epoll.poll(self._patience(timeout))
-        self.beat = self.clock()
+        self.beat = now = self.clock()
         self.busy = True
         if ready:
             self._serve(ready)
-        self._run_timers()
-        self._run_soon()
+        if self._timers and self._timers[0][0] <= now:
+            self._run_timers(now)
+        if self._soon:
+            self._run_soon()
         for callback in self._flush:
             callback()
         self.busy = False
@@ -145,6 +147,11 @@ class Loop:
         return timeout
 
     def _serve(self, ready: list[tuple[int, int]]) -> None:
+        if len(ready) == 1 and ready[0][0] != self._wake:
+            source = self._sources.get(ready[0][0])
+            if source is not None:
+                source[1]()
+            return
         calls: list[tuple[int, int]] = []
         for fd, _events in ready:
             if fd == self._wake:
@@ -161,8 +168,7 @@ class Loop:
             if source is not None:
                 source[1]()
 
-    def _run_timers(self) -> None:
-        now = self.clock()
+    def _run_timers(self, now: float) -> None:
         while self._timers and self._timers[0][0] <= now:
             callback = heapq.heappop(self._timers)[2].callback
             if callback is not None:

@@ -197,7 +197,8 @@ class MountBase(Operations):
     def answer(self, request: Request, reply: Reply) -> None:
         """Answer a request that was left open (nothing happens when nobody waits any more)."""
         assert self.session is not None
-        self._interrupted.pop(request.unique, None)
+        if self._interrupted:
+            self._interrupted.pop(request.unique, None)
         if reply is None:
             return
         if isinstance(reply, int):

@@ -50,8 +50,8 @@ class Persistence:
 
     def collect(self) -> None:
         """Tell the mount what changed; to be called before a request is served after a change."""
-        changes = self.tree.take_changes()
-        if changes:
+        if self.tree.has_changes:
+            changes = self.tree.take_changes()
             self._changes += changes
             self._changed(changes)
 

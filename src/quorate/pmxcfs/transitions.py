@@ -70,7 +70,9 @@ OTHERWISE: Mapping[Mode, Action] = {
 """The row's default, also for message types nobody knows."""
 
 
-_BY_NUMBER: Mapping[tuple[int, int], Action] = {**TRANSITIONS}
+_BY_NUMBER: Mapping[tuple[int, int], Action] = {
+    (int(mode), int(kind)): action for (mode, kind), action in TRANSITIONS.items()
+}
 """The same with plain numbers: what comes in a message may be no MessageType at all."""
 
 
