@@ -21,6 +21,9 @@ MAX_HELD_BYTES = 64 << 20
 MAX_IN_FLIGHT = 1024
 """Own messages sent and not delivered yet; beyond it senders wait here, not in Corosync."""
 
+MAX_IN_FLIGHT_BYTES = 16 << 20
+"""And their bytes: sixteen files of the greatest size. They are kept until they come back."""
+
 
 @dataclass(slots=True, eq=False)
 class Request:
@@ -45,6 +48,7 @@ class Requests:
         self.sent: dict[int, Request] = {}
         self.unresolved: list[Request] = []
         self._held_bytes = 0
+        self._sent_bytes = 0
         self._deadlines: deque[Request] = deque()
 
     def hold(
@@ -64,7 +68,11 @@ class Requests:
     @property
     def sendable(self) -> bool:
         """Whether a held message may go out as far as the bound on messages in flight is concerned."""
-        return bool(self.held) and len(self.sent) < MAX_IN_FLIGHT
+        return (
+            bool(self.held)
+            and len(self.sent) < MAX_IN_FLIGHT
+            and (self._sent_bytes + self.held[0].size <= MAX_IN_FLIGHT_BYTES or not self.sent)
+        )
 
     def take(self) -> Request:
         """The next held message."""
@@ -78,16 +86,21 @@ class Requests:
         request.count = count
         request.time = time
         self.sent[count] = request
+        self._sent_bytes += request.size
         return count
 
     def delivered(self, count: int) -> Request | None:
         """The own message with this count came back through the total order."""
-        return self.sent.pop(count, None)
+        request = self.sent.pop(count, None)
+        if request is not None:
+            self._sent_bytes -= request.size
+        return request
 
     def cut_off(self) -> None:
         """Whatever is in flight may or may not be applied by the others (core 6.9 step 5, W5)."""
         self.unresolved.extend(self.sent.values())
         self.sent.clear()
+        self._sent_bytes = 0
 
     def doubt(self, request: Request) -> None:
         """It failed by a fault of this node alone; others may have applied it and show its traces."""
@@ -120,4 +133,4 @@ class Requests:
         self.sent.clear()
         self.held.clear()
         self._deadlines.clear()
-        self._held_bytes = 0
+        self._held_bytes = self._sent_bytes = 0

@@ -23,7 +23,13 @@ from quorate.pmxcfs.effects import (
     Reload,
     Send,
 )
-from quorate.pmxcfs.requests import MAX_HELD, MAX_IN_FLIGHT, REQUEST_SECONDS
+from quorate.pmxcfs.requests import (
+    MAX_HELD,
+    MAX_IN_FLIGHT,
+    MAX_IN_FLIGHT_BYTES,
+    REQUEST_SECONDS,
+    Requests,
+)
 from quorate.pmxcfs.transitions import OTHERWISE, TRANSITIONS, Action, action_for
 from quorate.pmxcfs.tree import Tree
 from quorate.pmxcfs.wire import Epoch, FsMessage, FsOp, MessageType, StateHeader
@@ -132,6 +138,30 @@ def test_messages_in_flight_are_bounded() -> None:
         sent += len(types(node.submit(mkdir(b"d%d" % number), number)))
     assert sent == MAX_IN_FLIGHT
     assert types(node.receive(1, normal(mkdir(b"d0"), 1))) == ["NORMAL"]
+
+
+def test_bytes_in_flight_are_bounded_and_one_large_message_always_goes() -> None:
+    requests = Requests()
+    for size in (MAX_IN_FLIGHT_BYTES + 1, 1, MAX_IN_FLIGHT_BYTES - 1, 1):
+        assert requests.hold(0, [bytes(size)], None, 0.0) is not None
+    sent: list[int] = []
+
+    def pump() -> list[int]:
+        while requests.sendable:
+            sent.append(requests.number(requests.take(), 0))
+        return sent
+
+    assert pump() == [1]
+    assert requests.delivered(99) is None
+    assert pump() == [1]
+    requests.delivered(1)
+    assert pump() == [1, 2, 3]
+    requests.delivered(2)
+    assert pump() == [1, 2, 3, 4]
+    requests.hold(0, [bytes(1)], None, 0.0)
+    assert pump() == [1, 2, 3, 4]
+    requests.cut_off()
+    assert pump() == [1, 2, 3, 4, 5]
 
 
 def test_held_requests_are_refused_when_quorum_is_gone_by_the_time_they_could_be_sent() -> None:
