@@ -8,6 +8,7 @@ from collections.abc import Sequence
 from dataclasses import dataclass, field
 
 from tests.history.findings import Findings
+from tests.history.promises import Promises
 from tests.history.records import History
 
 
@@ -20,6 +21,8 @@ class Figures:
     failed: int = 0
     unknown: int = 0
     changes_acknowledged: int = 0
+    certain: int = 0
+    """Of these: acknowledged when nothing excused their loss."""
     lost: int = 0
     excused: int = 0
     by_kind: dict[str, list[int]] = field(default_factory=dict)
@@ -34,11 +37,13 @@ class Figures:
 
 def figures(history: History, findings: Findings) -> Figures:
     result = Figures(tried=len(history.operations))
+    promises = Promises(history)
     outcomes: dict[str, Counter[str]] = {}
     for op in history.operations:
         outcomes.setdefault(op.kind, Counter())[op.outcome] += 1
         if op.acknowledged:
             result.changes_acknowledged += op.changes
+            result.certain += op.changes and not promises.fragile(op)
             result.slowest = max(result.slowest, op.ended - op.invoked)
     for kind, counts in sorted(outcomes.items()):
         ok, fail, info = counts["ok"], counts["fail"], counts["info"]
@@ -98,7 +103,8 @@ def table(result: Figures) -> str:
         lines.append(f"{kind:<14}{tried:>9}{ok:>14}{fail:>9}{info:>9}")
     total = (result.tried, result.acknowledged, result.failed, result.unknown)
     lines.append(f"{'all':<14}{total[0]:>9}{total[1]:>14}{total[2]:>9}{total[3]:>9}")
-    lines += ["", f"changes acknowledged: {result.changes_acknowledged}", f"lost: {result.lost}"]
+    lines += ["", f"changes acknowledged: {result.changes_acknowledged}"]
+    lines += [f"of these, must be kept: {result.certain}", f"lost: {result.lost}"]
     lines += [f"lost or undone where it is documented (G1, G3): {result.excused}"]
     lines += [f"slowest acknowledged call: {result.slowest:.2f} s", ""]
     lines += [f"{'fault':<18}{'times':>6}"]

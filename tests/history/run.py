@@ -22,7 +22,7 @@ from lab.record import node_number
 from tests.history.checker import check
 from tests.history.figures import Figures, figures, table
 from tests.history.findings import Findings
-from tests.history.nemesis import Nemesis, Running, clock_file
+from tests.history.nemesis import CLOCK_FILE, Nemesis, Running, clock_file
 from tests.history.node_client import STUCK_SECONDS
 from tests.history.node_worker import LOCKS, TOP
 from tests.history.plan import moves
@@ -95,6 +95,10 @@ class Run:
             directory_of(self._lab, node).mkdir()
         self._lab.power_on()
         wait_ready(self._lab.nodes)
+        for each in self._lab.nodes:
+            maps = each.run(["sh", "-c", "cat /proc/$(cat /run/pve-cluster.pid)/maps"]).stdout
+            if CLOCK_FILE not in maps:
+                raise LabError(f"pmxcfs on {each.name} does not read the clock that the check moves.")
         script = f"cd {PVE} && mkdir -p priv/lock && mkdir {TOP} && cd {TOP} && mkdir r t x d m s c"
         self._lab.nodes[0].run(["sh", "-c", script])
         assert LOCKS == "priv/lock"

@@ -105,7 +105,7 @@ def test_figures() -> None:
     assert recoveries(story.history) == ([12.01 - 10.0], 1)
     result = figures(story.history, story.check())
     assert (result.tried, result.acknowledged, result.unknown, result.lost) == (5, 4, 1, 0)
-    assert result.changes_acknowledged == 3
+    assert (result.changes_acknowledged, result.certain) == (3, 3)
     assert result.by_kind["mkdir"] == [4, 3, 0, 1]
     assert result.faults == {"cut": 1, "loss": 1}
     assert "time to converge: min 2.01 s" in table(result)

@@ -14,6 +14,7 @@ PLAN = RootPlan(
     work=Path("/state/n3/work"),
     root=Path("/state/n3/root"),
     binds={Path("/clone/src"): "/opt/quorate/src"},
+    disks={Path("/state/n3/disk"): "/var/lib/pve-cluster"},
 )
 
 
@@ -26,6 +27,8 @@ def test_layers_stand_topmost_first_and_binds_are_read_only() -> None:
     script = boot_script(PLAN)
     assert "lowerdir=/layers/project:/layers/base,upperdir=/state/n3/upper" in script
     assert "mount -o remount,bind,ro ./opt/quorate/src" in script
+    assert "mount --bind /state/n3/disk ./var/lib/pve-cluster" in script
+    assert "ro ./var/lib/pve-cluster" not in script
     assert "echo n3 > /proc/sys/kernel/hostname" in script
 
 
