@@ -6,7 +6,7 @@ import logging
 from collections.abc import Mapping
 
 from quorate.api.protocol import Answer, failure, plain, success
-from quorate.api.results import Page
+from quorate.api.results import Download, Page
 from quorate.schema import ApiError, Context, Operation
 
 _log = logging.getLogger(__name__)
@@ -38,6 +38,8 @@ def pack_result(result: object) -> dict[str, object]:
     """A result as the message between processes."""
     if isinstance(result, Page):
         return {"data": plain(result.data), "total": result.total, "changes": result.changes}
+    if isinstance(result, Download):
+        return {"text": result.text}
     return {"data": plain(result)}
 
 
@@ -57,6 +59,8 @@ def answer_of(message: Mapping[str, object], form: str) -> Answer:
             ),
             form,
         )
+    if "text" in message:
+        return success(Download(str(message["text"])), form)
     total = message.get("total")
     if not isinstance(total, int):
         return success(message["data"], form)

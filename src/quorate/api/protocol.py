@@ -12,7 +12,7 @@ from dataclasses import dataclass, field
 from typing import Final
 from urllib.parse import unquote, unquote_plus
 
-from quorate.api.results import Encoded, Page
+from quorate.api.results import Download, Encoded, Page
 from quorate.schema import VERIFICATION_FAILED, ApiError, Array, Operation, String
 
 MAX_BODY: Final = 512 * 1024
@@ -194,6 +194,8 @@ def success(result: object, form: str) -> Answer:
     if isinstance(result, Encoded):
         body, compressed = result.bodies(form)
         return Answer(200, "OK", body, JSON_TYPE, compressed=compressed)
+    if isinstance(result, Download):
+        return Answer(200, "OK", result.text.encode("utf-8", "replace"), "text/plain;charset=UTF-8")
     envelope: dict[str, object] = {"data": result.data if isinstance(result, Page) else result}
     if isinstance(result, Page) and result.total:
         envelope["total"] = result.total
@@ -272,6 +274,8 @@ def plain(value: object) -> object:
         return value
     if isinstance(value, Encoded):
         return value.value()
+    if isinstance(value, Download):
+        return value.text
     if isinstance(value, Iterable):
         return [plain(element) for element in value]
     return str(value)

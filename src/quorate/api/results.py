@@ -1,4 +1,4 @@
-"""What a handler may return beside plain data: a page of a longer list, or what is encoded already."""
+"""What a handler may return beside plain data: a page of a longer list, a text, what is encoded already."""
 
 from __future__ import annotations
 
@@ -19,6 +19,13 @@ class Page:
     data: object
     total: int
     changes: str = ""
+
+
+@dataclass(frozen=True, slots=True)
+class Download:
+    """A text that is sent as it is, without an envelope."""
+
+    text: str
 
 
 class Encoded:

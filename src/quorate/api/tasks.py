@@ -8,8 +8,20 @@ from typing import Final
 from quorate.access.directory import directory_of
 from quorate.access.users import split_token
 from quorate.api.nodes import NODE
-from quorate.api.results import Page
-from quorate.schema import ALL, VERIFICATION_FAILED, ApiError, Boolean, Context, Integer, Operation, String
+from quorate.api.results import Download, Page
+from quorate.schema import (
+    VERIFICATION_FAILED,
+    All,
+    ApiError,
+    Array,
+    Boolean,
+    Context,
+    Integer,
+    Object,
+    Operation,
+    Parameter,
+    String,
+)
 from quorate.tasks import (
     TaskError,
     TaskRecord,
@@ -22,6 +34,11 @@ from quorate.tasks import (
     stop_task,
     task_status,
 )
+
+DEFAULT_LINES: Final = 50
+MAX_DOWNLOAD: Final = 16 << 20
+"""Characters of a log that is sent whole; it passes through the memory of both halves."""
+STATUS_KINDS: Final = ("ok", "error", "warning", "unknown")
 
 _UPID: Final = String(description="The task's identifier.")
 
@@ -42,6 +59,9 @@ def _list_tasks(
 ) -> Page:
     sees_all = directory_of(ctx.settings).may(ctx.user, f"/nodes/{node}", "Sys.Audit")
     kinds = set(statusfilter or ())
+    if not kinds <= set(STATUS_KINDS):
+        problem = f"invalid format - value is not one of: {', '.join(STATUS_KINDS)}\n"
+        raise ApiError(400, VERIFICATION_FAILED, {"statusfilter": problem})
 
     def wanted(record: TaskRecord) -> bool:
         upid = record.upid
@@ -97,17 +117,36 @@ def _status(ctx: Context, node: str, upid: str) -> dict[str, object]:
 
 
 def _log(
-    ctx: Context, node: str, upid: str, start: int = 0, limit: int | None = None, download: bool = False
-) -> Page:
+    ctx: Context,
+    node: str,
+    upid: str,
+    start: int | None = None,
+    limit: int | None = None,
+    download: bool = False,
+) -> Page | Download:
     task = _task(ctx, upid, "Sys.Audit")
     if download:
-        # The whole log; as text once the answer may be something else than JSON.
-        if start or limit is not None:
+        if start is not None or limit is not None:
             problem = "parameter 'download' cannot be combined with 'start' or 'limit'"
             raise ApiError(400, VERIFICATION_FAILED, {"download": problem})
-        limit = 0
-    total, lines = read_log(TaskStore(ctx.settings).log_path(task), start, 50 if limit is None else limit)
+        return _whole_log(TaskStore(ctx.settings), task)
+    path = TaskStore(ctx.settings).log_path(task)
+    total, lines = read_log(path, start or 0, DEFAULT_LINES if limit is None else limit)
     return Page([{"n": line.n, "t": line.t} for line in lines], total)
+
+
+def _whole_log(store: TaskStore, task: Upid) -> Download:
+    try:
+        with open(store.open_log(task), encoding="utf-8", errors="replace", newline="") as file:  # noqa: PTH123 - a descriptor
+            text = file.read(MAX_DOWNLOAD + 1)
+    except OSError as err:
+        raise ApiError(500, f"unable to open the log of task '{task}' - {err.strerror}") from err
+    if len(text) > MAX_DOWNLOAD:
+        raise ApiError(
+            500,
+            f"the log is longer than {MAX_DOWNLOAD} characters: read it in parts, with 'start' and 'limit'",
+        )
+    return Download(text)
 
 
 def _stop(ctx: Context, node: str, upid: str) -> None:
@@ -154,6 +193,19 @@ def _identity(upid: Upid) -> dict[str, object]:
     return entry
 
 
+_OWN: Final = "The task's user; others need Sys.Audit on /nodes/NODE."
+_IDENTITY: Final[dict[str, Parameter]] = {
+    "upid": String(description="The task's identifier."),
+    "node": String(description="Where it runs or ran."),
+    "pid": Integer(description="Its process."),
+    "pstart": Integer(description="When that began, in clock ticks since boot."),
+    "starttime": Integer(description="Epoch seconds."),
+    "type": String(description="What it does."),
+    "id": String(description="What it does it to."),
+    "user": String(description="Who started it."),
+    "tokenid": String(description="The token with which it was started.", optional=True),
+}
+
 OPERATIONS: Final = [
     Operation(
         method="GET",
@@ -183,8 +235,18 @@ OPERATIONS: Final = [
                 optional=True,
             ),
         },
-        returns="array",
-        permission=ALL,
+        returns=Array(
+            items=Object(
+                properties={
+                    **_IDENTITY,
+                    "status": String(description="RUNNING, or how it ended.", optional=True),
+                    "endtime": Integer(description="Epoch seconds, when it has ended.", optional=True),
+                }
+            ),
+            link="{upid}",
+            paged=True,
+        ),
+        permission=All(note="Without Sys.Audit on /nodes/NODE only the caller's own tasks are shown."),
         proxyto_node=True,
     ),
     Operation(
@@ -194,8 +256,16 @@ OPERATIONS: Final = [
         description="Whether a task runs, and how it ended.",
         handler=_status,
         parameters={"node": NODE, "upid": _UPID},
-        returns="object",
-        permission=ALL,
+        returns=Object(
+            properties={
+                **_IDENTITY,
+                "status": String(description="Whether it runs.", enum=("running", "stopped")),
+                "exitstatus": String(
+                    description="OK, WARNINGS: N, or why it failed; once it has stopped.", optional=True
+                ),
+            }
+        ),
+        permission=All(note=_OWN),
         protected=True,
         proxyto_node=True,
     ),
@@ -212,8 +282,16 @@ OPERATIONS: Final = [
             "limit": Integer(description="So many lines (0 = all).", minimum=0, optional=True, default=50),
             "download": Boolean(description="The whole log.", optional=True, default=False),
         },
-        returns="array",
-        permission=ALL,
+        returns=Array(
+            items=Object(
+                properties={
+                    "n": Integer(description="Number of the line, from 1."),
+                    "t": String(description="The line."),
+                }
+            ),
+            paged=True,
+        ),
+        permission=All(note=f"{_OWN} With 'download' the answer is the log as plain text."),
         protected=True,
         proxyto_node=True,
     ),
@@ -224,7 +302,7 @@ OPERATIONS: Final = [
         description="Stop a task.",
         handler=_stop,
         parameters={"node": NODE, "upid": _UPID},
-        permission=ALL,
+        permission=All(note="The task's user; others need Sys.Modify on /nodes/NODE."),
         protected=True,
         proxyto_node=True,
     ),
