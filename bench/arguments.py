@@ -7,7 +7,7 @@ from pathlib import Path
 
 OUTPUT = Path(__file__).resolve().parent.parent / "artifacts/bench.json"
 ROUNDS = 5
-PARTS = ("ops", "visible", "disk", "size", "join", "status")
+PARTS = ("ops", "visible", "disk", "writers", "size", "join", "status", "nodes")
 
 
 def add_arguments(parser: argparse.ArgumentParser) -> None:
@@ -24,5 +24,10 @@ def add_arguments(parser: argparse.ArgumentParser) -> None:
         action="append",
         metavar="PATH",
         help="a mounted directory in that node (/etc/pve); again: measured beside the first, in turn",
+    )
+    parser.add_argument(
+        "--together",
+        action="store_true",
+        help="do not keep the Corosyncs of all nodes on a processor of their own",
     )
     parser.add_argument("--json", type=Path, default=OUTPUT, metavar="FILE", help="where the figures go")

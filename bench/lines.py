@@ -76,6 +76,14 @@ JOIN_100M = Line("join syncs 100 MiB", "s", Goal(2.0, Basis.LINE, line=SEND_100M
 STATUS = Line("pvecm status, CPU", "ms", Goal(150), scale=1e3)
 STATUS_WALL = Line("pvecm status, wall", "ms", None, scale=1e3)
 
+WRITERS = {
+    writers: Line(f"create_1k, writers {writers}", "1/s", None, 60 * writers, scale=0)
+    for writers in (1, 2, 4, 8, 16)
+}
+GROWN = Line("create_1k, 10,000 f.", "µs", None, 120, operation="create_1k")
+NODES = {nodes: Line(f"create_1k, {nodes} nodes", "µs", None, 120, operation="create_1k") for nodes in (2, 5)}
+"""How it grows: with writers on one node, with files that are there, with nodes."""
+
 ONCE = (
     VISIBILITY,
     DISK_REPLACE,
@@ -87,5 +95,8 @@ ONCE = (
     JOIN_100M,
     STATUS,
     STATUS_WALL,
+    *WRITERS.values(),
+    GROWN,
+    *NODES.values(),
 )
 """Measured on the lab only: they restart daemons or need more than one node."""

@@ -124,9 +124,27 @@ def disk(figures: Figures, client: Agent, node: Node, count: int) -> None:
             figures.add_value(line, (bytes_written(node) - before) / (times * size))
 
 
-def size(figures: Figures, client: Agent, node: Node, count: int) -> None:
-    """Start and memory with 10,000 files of 1 KiB. Leaves them there."""
+def writers(figures: Figures, client: Agent, count: int) -> None:
+    """How many files a second several threads of one node create together."""
+    for _ in range(count):
+        for number, line in lines.WRITERS.items():
+            answer = client.ask(operation="create_threads", directory=TREE, count=line.count, writers=number)
+            figures.add(line, answer["median"])
+
+
+def created(figures: Figures, line: Line, echo: Agent, client: Agent, count: int) -> None:
+    """create_1k, as in the rounds, with whatever there is now; what it made is removed again."""
+    for _ in range(count):
+        trip = echo.ask(count=R_COUNT, size=64, pipelined=False)["median"]
+        answer = client.ask(operation="create_1k", directory=TREE, count=line.count)
+        client.ask(operation="unlink", directory=TREE, count=line.count)
+        figures.add(line, answer["median"], trip)
+
+
+def size(figures: Figures, echo: Agent, client: Agent, node: Node, count: int) -> None:
+    """Start, memory and create_1k with 10,000 files of 1 KiB. Leaves them there."""
     client.ask(operation="fill", directory=TREE, count=FILES)
+    created(figures, lines.GROWN, echo, client, count)
     for _ in range(count):
         node.systemctl("stop", "pve-cluster")
         out = node.run([NODE_PYTHON, "-c", (HERE / "node_start.py").read_text()]).stdout

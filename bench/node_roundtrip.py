@@ -12,15 +12,16 @@ import select
 import statistics
 import sys
 import time
+from collections.abc import Sequence
 
-from quorate.corosync.cpg import Cpg
+from quorate.corosync.cpg import Address, Cpg
 from quorate.corosync.errors import SendResult
 
 IDLE = 0.02
 
 
 class Echo:
-    def __init__(self):
+    def __init__(self) -> None:
         self.came = 0
         self.joined = False
         self.cpg = Cpg(deliver=self.deliver, confchg=self.changed)
@@ -31,27 +32,29 @@ class Echo:
         while not self.joined:
             self.wait(1000)
 
-    def deliver(self, _sender, _message):
+    def deliver(self, _sender: Address, _message: bytes) -> None:
         self.came += 1
 
-    def changed(self, _members, _left, _joined):
+    def changed(
+        self, _members: Sequence[Address], _left: Sequence[Address], _joined: Sequence[Address]
+    ) -> None:
         self.joined = True
 
-    def wait(self, milliseconds):
+    def wait(self, milliseconds: int) -> None:
         if self.poll.poll(milliseconds):
             self.cpg.dispatch()
 
-    def one(self, message):
+    def one(self, message: bytes) -> None:
         before = self.came
         self.send(message)
         while self.came == before:
             self.wait(1000)
 
-    def send(self, message):
+    def send(self, message: bytes) -> None:
         while self.cpg.mcast((message,)) is SendResult.TRY_AGAIN:
             self.wait(1)
 
-    def sequence(self, count, message):
+    def sequence(self, count: int, message: bytes) -> dict[str, float]:
         times = []
         for _ in range(count):
             start = time.perf_counter()
@@ -59,7 +62,7 @@ class Echo:
             times.append(time.perf_counter() - start)
         return {"median": statistics.median(times), "mean": statistics.fmean(times)}
 
-    def burst(self, count, message):
+    def burst(self, count: int, message: bytes) -> dict[str, float]:
         self.came = 0
         start = time.perf_counter()
         for _ in range(count):
@@ -72,7 +75,7 @@ class Echo:
         return {"median": took, "mean": took}
 
 
-def main():
+def main() -> None:
     echo = Echo()
     for line in sys.stdin:
         request = json.loads(line)

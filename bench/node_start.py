@@ -15,14 +15,14 @@ PAUSE = 0.002
 LIMIT = 120.0
 
 
-def text_of(path):
+def text_of(path: str) -> str | None:
     try:
         return Path(path).read_text()
     except OSError:
         return None
 
 
-def main():
+def main() -> None:
     begin = time.monotonic()
     subprocess.run(["systemctl", "start", "pve-cluster"], check=True)
     served = time.monotonic()

@@ -8,7 +8,7 @@ import sys
 import time
 
 
-def main():
+def main() -> None:
     start = time.perf_counter()
     code = subprocess.run(sys.argv[1:], stdout=subprocess.DEVNULL, check=False).returncode
     took = time.perf_counter() - start

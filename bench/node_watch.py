@@ -14,7 +14,7 @@ PAUSE = 0.00005
 LIMIT = 30.0
 
 
-def main():
+def main() -> None:
     path, count = sys.argv[1], int(sys.argv[2])
     print("ready", flush=True)
     end = time.monotonic() + LIMIT

@@ -12,7 +12,7 @@ import time
 PAUSE = 0.02
 
 
-def main():
+def main() -> None:
     path, count = sys.argv[1], int(sys.argv[2])
     for number in range(count):
         time.sleep(PAUSE)

@@ -16,6 +16,7 @@ from bench import measure
 from bench.agents import client, round_trip
 from bench.arguments import PARTS
 from bench.cluster import measured_cluster
+from bench.lines import NODES
 from bench.measure import TREE, Figures
 from bench.table import as_json, render
 from lab import Lab, LabError, Node
@@ -31,12 +32,17 @@ def run(arguments: argparse.Namespace) -> int:
     if not own and parts != {"ops"}:
         raise LabError("A running lab is only measured by --part ops: the other parts restart daemons.")
     begin = time.monotonic()
-    with measured_cluster(arguments.nodes) if own else nullcontext(Lab.open(arguments.lab)) as lab:
+    apart = own and not arguments.together
+    with (
+        measured_cluster(arguments.nodes, apart=apart) if own else nullcontext(Lab.open(arguments.lab)) as lab
+    ):
         figures = _measure(lab, lab.node(arguments.node), directories, parts, arguments)
+    if "nodes" in parts:
+        _other_sizes(next(iter(figures.values())), arguments.rounds, apart)
     for directory, found in figures.items():
         print(f"\n{directory.removesuffix('/bench')} on {arguments.node}, {arguments.rounds} rounds")
         print(render(found.results()))
-    _write(arguments.json, figures, arguments.rounds, time.monotonic() - begin)
+    _write(arguments, figures, apart, time.monotonic() - begin)
     print(f"\nFigures: {arguments.json}")
     return 0
 
@@ -61,30 +67,45 @@ def _measure(
         if "disk" in parts:
             _say("bytes written to disk")
             measure.disk(figures[first], operations, node, arguments.rounds)
+        if "writers" in parts:
+            _say("several writers")
+            measure.writers(figures[first], operations, arguments.rounds)
         if "size" in parts:
             _say("10,000 files")
-            measure.size(figures[first], operations, node, arguments.rounds)
+            measure.size(figures[first], echo, operations, node, arguments.rounds)
         if "join" in parts:
             _say("joining with 100 MiB")
             measure.joining(figures[first], echo, operations, others[-1], arguments.rounds)
-        if parts & {"disk", "size", "join"}:
+        if parts & {"disk", "writers", "size", "join"}:
             operations.ask(operation="clean", directory=TREE, count=0)
     return figures
+
+
+def _other_sizes(figures: Figures, rounds: int, apart: bool) -> None:
+    """Clusters of other sizes, one after the other."""
+    for nodes, line in NODES.items():
+        _say(f"{nodes} nodes")
+        with measured_cluster(nodes, apart=apart) as lab:
+            first = lab.nodes[0]
+            with client(first) as operations, round_trip(first) as echo:
+                measure.created(figures, line, echo, operations, rounds)
 
 
 def _say(text: str) -> None:
     print(f"  {text}", flush=True)
 
 
-def _write(file: Path, figures: dict[str, Figures], rounds: int, seconds: float) -> None:
+def _write(arguments: argparse.Namespace, figures: dict[str, Figures], apart: bool, seconds: float) -> None:
+    file: Path = arguments.json
     document: dict[str, Any] = {
         "time": int(time.time()),
         "seconds": round(seconds, 1),
-        "rounds": rounds,
+        "rounds": arguments.rounds,
         "machine": {
             "kernel": platform.release(),
             "cores": os.cpu_count(),
             "python": platform.python_version(),
+            "corosync_apart": apart,
         },
         "directories": {
             directory.removesuffix("/bench"): {
