@@ -41,16 +41,8 @@ def authenticate(
     ``username`` is a full user id. A valid ticket of the same user, or of root@pam, may stand for the
     password; then no second factor is needed, else see `challenge_of`.
     """
-    try:
-        userid, name, realm_name = parse_user_id(username)
-    except FormatError as err:
-        raise AuthenticationError(str(err).strip()) from err
-    realm = directory.realms.get(realm_name)
-    if realm is None:
-        raise AuthenticationError(f"realm '{realm_name}' does not exist")
-    userid = _find_user(directory, userid, realm)
-    name = userid.removesuffix(f"@{realm_name}")
-    directory.check_account(userid)
+    userid, realm = _known_user(directory, username)
+    name = userid.rpartition("@")[0]
     if allow_ticket and is_ticket(password):
         owner = directory.user_of_ticket(password)
         if owner not in (userid, ROOT):
@@ -64,7 +56,7 @@ def authenticate(
     elif realm.type == "pve":
         _check_shadow(settings, name, password)
     else:
-        raise AuthenticationError(f"realm '{realm_name}' has the type '{realm.type}', which is not supported")
+        raise AuthenticationError(f"logging in to realms of type '{realm.type}' is not supported")
     return userid
 
 
@@ -97,17 +89,27 @@ def answer_challenge(
     settings: Settings, directory: Directory, username: str, ticket: str, answer: str
 ) -> str:
     """The second step: the user whose password was shown for ``ticket``. Raises `AuthenticationError`."""
+    userid, _ = _known_user(directory, username)
     try:
-        parse_user_id(username)
-    except FormatError as err:
-        raise AuthenticationError(str(err).strip()) from err
-    directory.check_account(username)
-    try:
-        directory.keys.verify_challenge_ticket(ticket, username)
+        directory.keys.verify_challenge_ticket(ticket, userid)
     except TicketError as err:
         raise AuthenticationError(str(err)) from err
-    check_answer(settings, username, answer)
-    return username
+    check_answer(settings, userid, answer)
+    return userid
+
+
+def _known_user(directory: Directory, username: str) -> tuple[str, Realm]:
+    """The user who is meant and may act, and the realm. Raises `AuthenticationError`."""
+    try:
+        userid, _name, realm_name = parse_user_id(username)
+    except FormatError as err:
+        raise AuthenticationError(str(err).strip()) from err
+    realm = directory.realms.get(realm_name)
+    if realm is None:
+        raise AuthenticationError(f"realm '{realm_name}' does not exist")
+    userid = _find_user(directory, userid, realm)
+    directory.check_account(userid)
+    return userid, realm
 
 
 def _find_user(directory: Directory, userid: str, realm: Realm) -> str:

@@ -291,3 +291,13 @@ def test_console_tickets(world: AccessWorld) -> None:
         assert caught.value.status == 401
     with pytest.raises(ApiError):
         world.call(verify, **asked, privs="Sys.Console")
+
+
+def test_both_steps_ignore_case_where_the_realm_does(world: AccessWorld, clock: Clock) -> None:
+    world.call("PUT /access/domains/{realm}", realm="pve", case_sensitive="0")
+    _set_up(world, clock)
+    half: Any = world.call(LOGIN, username="BOB@pve", password=PASSWORD)
+    assert half["username"] == "bob@pve"
+    second = {"username": "Bob@pve", "tfa_challenge": half["ticket"], "password": f"totp:{clock.code()}"}
+    full: Any = world.call(LOGIN, **second)
+    assert full["username"] == "bob@pve"
