@@ -6,6 +6,7 @@ import errno
 import json
 import os
 import signal
+import syslog
 from collections.abc import Callable, Iterator
 from functools import partial
 from pathlib import Path
@@ -13,10 +14,16 @@ from typing import Any
 
 import pytest
 
+from quorate.cfs import Cfs
 from quorate.ipc import codec, operations
 from quorate.ipc.client import Client, IpcError
 from quorate.ipc.operations import Op
 from quorate.settings import Settings
+from quorate.statd.cycle import Cycle, Readers
+from quorate.statd.figures import NodeFigures
+from quorate.statd.guestreader import GuestReader
+from quorate.statd.space import SpaceReader
+from quorate.tasks import run_foreground
 from tests.real.libqb import QbClient
 from tests.real.pmxcfs_world import NODE, World, a_world
 
@@ -109,6 +116,38 @@ def test_rrd_values_reach_their_files(world: World) -> None:
     assert inside(world, lambda: ask(Op.SET_STATUS, body)[0]) == 0
     world.wait((base / "pve-storage-9.0/n1/a").exists, "the file")
     assert world.stop(daemon) == 0
+
+
+def test_tasks_and_the_status_daemon_tell_the_cluster(world: World, monkeypatch: pytest.MonkeyPatch) -> None:
+    """A command's task and one round of figures, as the daemon has them afterwards."""
+    monkeypatch.setattr(syslog, "syslog", lambda *words: None)  # the world's journal is the daemon's
+    world.start("-l")
+    guest = world.mount / f"nodes/{NODE}/qemu-server/100.conf"
+    guest.parent.mkdir(parents=True)
+    guest.write_text("name: web\nmemory: 256\n")
+    (world.root / "proc").mkdir()
+    (world.root / "proc/mounts").touch()
+    settings = Settings(Path("/") / world.root.relative_to("/"))
+
+    def work() -> list[Any]:
+        code = run_foreground("clustercreate", "lab", "root@pam", lambda upid: None, settings)
+        cfs = Cfs(settings)
+        told = (cfs.status_get("tasklist") or b"").rstrip(b"\0")
+        space = SpaceReader()
+        readers = Readers(
+            node=lambda: NodeFigures(uptime=1), guests=GuestReader(settings, space), space=space, processors=2
+        )
+        Cycle(settings, NODE, cfs, readers, {"version": "9"}).run(1_800_000_000, 1.0)
+        everywhere = cfs.status_of_all("tasklist")
+        log = [entry["msg"].split()[0] for entry in cfs.cluster_log()]
+        return [code, json.loads(told), list(everywhere), log, cfs.rrd_dump(), cfs.guest_properties(["name"])]
+
+    code, tasks, nodes, log, figures, properties = inside(world, work)
+    assert (code, nodes, log) == (0, [NODE], ["end", "starting", "starting"])
+    assert [(task["type"], task["status"]) for task in tasks] == [("clustercreate", "OK")]
+    assert figures["pve2.3-vm/100"][1:5] == ["web", "stopped", "0", "1800000000"]
+    assert f"pve2-node/{NODE}" in figures
+    assert properties == {"100": {"name": "web"}}
 
 
 def test_a_client_of_ours_lives_through_a_restart(world: World) -> None:
