@@ -45,6 +45,13 @@ def test_nodes_see_each_others_figures(pair: Lab) -> None:
             assert int(columns[4]) > 0  # processors
 
 
+def test_the_figures_are_archived_on_every_node(pair: Lab) -> None:
+    for node in pair.nodes:
+        for other in pair.nodes:
+            file = f"/var/lib/rrdcached/db/pve-node-9.0/{other.name}"
+            wait_for(partial(has, node, file), timeout=ROUNDS_SECONDS, what=f"{file} on {node.name}")
+
+
 def test_lists_of_tasks_are_told(pair: Lab) -> None:
     first, second = pair.nodes
     wait_for(
@@ -52,6 +59,10 @@ def test_lists_of_tasks_are_told(pair: Lab) -> None:
         timeout=ROUNDS_SECONDS,
         what="the keys of the other node",
     )
+
+
+def has(node: Node, file: str) -> bool:
+    return node.run(["test", "-s", file], check=False).returncode == 0
 
 
 def told(node: Node) -> dict[str, dict[str, int]]:
