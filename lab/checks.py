@@ -9,10 +9,14 @@ from collections.abc import Sequence
 
 from lab.setup import ROOT, VENV
 
+WEB = ("npm", "--silent", "--prefix", "web", "run")
 QUICK = (
     ("lint", ("ruff", "check", "--quiet", ".")),
     ("format", ("ruff", "format", "--check", "--quiet", ".")),
     ("types", ("mypy",)),
+    ("web: lint", (*WEB, "lint")),
+    ("web: types", (*WEB, "types")),
+    ("web: unit", (*WEB, "test")),
     (
         "unit, fuzz corpus, simulation",
         ("pytest", "-q", "-n", "2", "-m", "not long", "tests/unit", "tests/fuzz", "tests/simulation"),
@@ -74,5 +78,6 @@ def _try_again(title: str, code: int) -> int:
 
 
 def _run(argv: Sequence[str]) -> int:
-    program = str(VENV / "bin" / argv[0])
-    return subprocess.run([program, *argv[1:]], cwd=ROOT, check=False).returncode
+    program = VENV / "bin" / argv[0]
+    found = str(program) if program.exists() else argv[0]  # npm is Debian's
+    return subprocess.run([found, *argv[1:]], cwd=ROOT, check=False).returncode

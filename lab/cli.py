@@ -42,7 +42,7 @@ def _parser() -> argparse.ArgumentParser:
     parser = argparse.ArgumentParser(prog="./dev", description=DESCRIPTION)
     commands = parser.add_subparsers(metavar="COMMAND", required=True)
 
-    command = commands.add_parser("setup", help="Debian packages, .venv and the nodes' base root")
+    command = commands.add_parser("setup", help="Debian packages, .venv, web interface, the nodes' base root")
     command.set_defaults(handler=_setup)
 
     command = commands.add_parser("demo", help="bring up a cluster, show what it does, leave it running")
@@ -176,15 +176,17 @@ def _test(arguments: argparse.Namespace) -> int:
     from lab.checks import test
     from lab.setup import ensure_setup
 
-    ensure_setup()
+    ensure_setup(browser=True)
     return test(arguments.arguments)
 
 
 def _check(_: argparse.Namespace) -> int:
     from lab.checks import check
     from lab.setup import ensure_setup
+    from lab.web import ensure_node_modules
 
     ensure_setup(base=False)
+    ensure_node_modules()
     return check()
 
 

@@ -1,4 +1,5 @@
-"""Makes a fresh Debian 12 ready: packages, the Python environment, commands in .venv/bin, the base root.
+"""Makes a fresh Debian 12 ready: packages, the Python environment, commands in .venv/bin, the web interface,
+the base root.
 
 Each part looks first whether it is done already, so that the second time costs a fraction of a second.
 """
@@ -16,6 +17,7 @@ from pathlib import Path
 from lab.base import base_dir, ensure_base
 from lab.errors import LabError
 from lab.progress import run_step, say
+from lab.web import ensure_web, missing_packages
 
 ROOT = Path(__file__).resolve().parent.parent
 VENV = ROOT / ".venv"
@@ -38,6 +40,8 @@ PACKAGES = (
     "openssl",
     "fuse3",
 )
+BROWSER = ("chromium", "fonts-dejavu-core")
+"""For the tests of the web interface alone."""
 SERVICES = {"corosync": "corosync.service", "openssh-server": "ssh.service"}
 """Packages that bring a service; where we install them it is neither started nor enabled."""
 COMMANDS = (
@@ -54,11 +58,14 @@ COMMANDS = (
 )
 
 
-def ensure_setup(*, base: bool = True) -> None:
-    """Everything; with ``base`` False all but the nodes' root. Raises LabError and says what is missing."""
+def ensure_setup(*, base: bool = True, browser: bool = False) -> None:
+    """Everything; with ``base`` False all but the nodes' root; ``browser``: also what its tests
+    need. Raises LabError and says what is missing.
+    """
     ensure_debian()
-    ensure_packages()
+    ensure_packages([*PACKAGES, *missing_packages(), *(BROWSER if browser else ())])
     ensure_venv()
+    ensure_web()
     if base:
         if not base_dir().is_dir():
             _require_root("build the nodes' base root")
@@ -74,9 +81,9 @@ def ensure_debian() -> None:
         )
 
 
-def ensure_packages() -> None:
+def ensure_packages(packages: Sequence[str] = PACKAGES) -> None:
     """The Debian packages, installed by apt where they are missing."""
-    missing = sorted(set(PACKAGES) - _installed(PACKAGES))
+    missing = sorted(set(packages) - _installed(packages))
     if not missing:
         return
     _require_root(f"install Debian packages ({' '.join(missing)})")

@@ -1,0 +1,62 @@
+/* Data of the API in components: read now, again after a while, and when somebody says it changed. */
+
+import { useCallback, useEffect, useRef, useState, useSyncExternalStore } from "react";
+
+import { get } from "./client";
+import { asFailure, type ApiFailure } from "./failure";
+import * as session from "./session";
+import type { Parameters } from "./transport";
+
+export interface Polled<T> {
+  /** What came last; stays when a later read fails. */
+  data: T | undefined;
+  failure: ApiFailure | undefined;
+  reload: () => void;
+}
+
+/** Read `path` now and every `seconds` (0: once); nothing while `path` is null or the page is hidden. */
+export function usePolled<T>(path: string | null, seconds = 0, parameters: Parameters = {}): Polled<T> {
+  const key = path === null ? null : JSON.stringify([path, parameters]);
+  const [found, setFound] = useState<{ key: string | null; data?: T; failure?: ApiFailure }>({ key });
+  const [round, setRound] = useState(0);
+  const reload = useCallback(() => setRound((count) => count + 1), []);
+  useEffect(() => {
+    if (key === null) return;
+    const [where, what] = JSON.parse(key) as [string, Parameters];
+    const abort = new AbortController();
+    let timer: ReturnType<typeof setTimeout> | undefined;
+    const read = async (): Promise<void> => {
+      try {
+        if (!document.hidden) {
+          const data = await get<T>(where, what, { signal: abort.signal });
+          setFound({ key, data });
+        }
+      } catch (error) {
+        if (abort.signal.aborted) return;
+        const failure = asFailure(error);
+        setFound((before) => ({ key, data: before.key === key ? before.data : undefined, failure }));
+      }
+      if (seconds > 0 && !abort.signal.aborted) timer = setTimeout(() => void read(), seconds * 1000);
+    };
+    void read();
+    return () => {
+      abort.abort();
+      clearTimeout(timer);
+    };
+  }, [key, seconds, round]);
+  const fresh = found.key === key;
+  return { data: fresh ? found.data : undefined, failure: fresh ? found.failure : undefined, reload };
+}
+
+export function useSession(): ReturnType<typeof session.getState> {
+  return useSyncExternalStore(session.subscribe, session.getState);
+}
+
+/** The newest value in callbacks that outlive a render. */
+export function useLatest<T>(value: T): { readonly current: T } {
+  const ref = useRef(value);
+  useEffect(() => {
+    ref.current = value;
+  });
+  return ref;
+}

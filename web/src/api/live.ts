@@ -1,0 +1,133 @@
+/* The state that every page shows: members, guests, tasks. Read again when the event stream says that
+   something changed, and every few seconds where there is no stream. */
+
+import { useSyncExternalStore } from "react";
+
+import { get } from "./client";
+import { asFailure, type ApiFailure } from "./failure";
+import type { ClusterEntry, NodeEntry, Resource, StatusEntry, Task } from "./model";
+
+export interface Live {
+  cluster?: ClusterEntry;
+  members: NodeEntry[];
+  resources: Resource[];
+  tasks: Task[];
+  /** The first answer has come. */
+  ready: boolean;
+  /** Why the newest read failed; what is shown is older then. */
+  failure?: ApiFailure;
+}
+
+type Part = "status" | "resources" | "tasks";
+
+const POLL_MS = 3000;
+/** With a stream that works, only as a safety net. */
+const SLOW_POLL_MS = 30_000;
+const ALL: readonly Part[] = ["status", "resources", "tasks"];
+
+let live: Live = { members: [], resources: [], tasks: [], ready: false };
+const listeners = new Set<() => void>();
+let stop: (() => void) | undefined;
+const wanted = new Set<Part>();
+let reading = false;
+let abort = new AbortController();
+
+export function useLive(): Live {
+  return useSyncExternalStore(subscribe, () => live);
+}
+
+/** Read at once, e.g. after a change made here. */
+export function refresh(...parts: Part[]): void {
+  for (const part of parts.length > 0 ? parts : ALL) wanted.add(part);
+  if (!reading) void readWanted();
+}
+
+/** The name of the node that serves this page. */
+export function localNode(state: Live): string | undefined {
+  return state.members.find((member) => member.local)?.name;
+}
+
+function subscribe(listener: () => void): () => void {
+  listeners.add(listener);
+  if (listeners.size === 1) stop = start();
+  return () => {
+    listeners.delete(listener);
+    if (listeners.size === 0) stop?.();
+  };
+}
+
+function start(): () => void {
+  abort = new AbortController();
+  let streaming = false;
+  let last = 0;
+  const tick = (): void => {
+    if (document.hidden || Date.now() - last < (streaming ? SLOW_POLL_MS : POLL_MS) - 100) return;
+    last = Date.now();
+    refresh();
+  };
+  const timer = setInterval(tick, POLL_MS);
+  const stream = openStream(
+    (parts) => refresh(...parts),
+    (works) => (streaming = works),
+  );
+  const seen = (): void => {
+    if (!document.hidden) refresh();
+  };
+  document.addEventListener("visibilitychange", seen);
+  tick();
+  return () => {
+    clearInterval(timer);
+    stream();
+    document.removeEventListener("visibilitychange", seen);
+    abort.abort();
+    live = { members: [], resources: [], tasks: [], ready: false };
+  };
+}
+
+async function readWanted(): Promise<void> {
+  reading = true;
+  const { signal } = abort;
+  while (wanted.size > 0 && !signal.aborted) {
+    const parts = [...wanted];
+    wanted.clear();
+    const results = await Promise.all(parts.map((part) => readPart(part, signal)));
+    if (signal.aborted) break;
+    const failure = results.find((result) => result.failure)?.failure;
+    publish({ ...Object.assign({}, ...results.map((result) => result.update)), ready: true, failure } as Partial<Live>);
+  }
+  reading = false;
+}
+
+async function readPart(
+  part: Part,
+  signal: AbortSignal,
+): Promise<{ update: Partial<Live>; failure?: ApiFailure }> {
+  try {
+    if (part === "status") {
+      const entries = await get<StatusEntry[]>("/cluster/status", {}, { signal });
+      const members = entries.filter((entry) => entry.type === "node");
+      members.sort((one, other) => one.name.localeCompare(other.name, undefined, { numeric: true }));
+      return { update: { members, cluster: entries.find((entry) => entry.type === "cluster") } };
+    }
+    if (part === "resources") {
+      return { update: { resources: await get<Resource[]>("/cluster/resources", {}, { signal }) } };
+    }
+    return { update: { tasks: await get<Task[]>("/cluster/tasks", {}, { signal }) } };
+  } catch (error) {
+    const failure = asFailure(error);
+    // A user without Sys.Audit sees the nodes of the resource list
+    return failure.status === 403 ? { update: {} } : { update: {}, failure };
+  }
+}
+
+/** Server-sent events of the API; the browser connects again by itself. */
+function openStream(changed: (parts: Part[]) => void, works: (yes: boolean) => void): () => void {
+  void changed;
+  works(false);
+  return () => undefined;
+}
+
+function publish(update: Partial<Live>): void {
+  live = { ...live, ...update };
+  for (const listener of listeners) listener();
+}

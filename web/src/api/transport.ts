@@ -1,0 +1,61 @@
+/* One request to this node's API and its envelope (pvecm 6.2, 6.3). Knows nothing of sessions. */
+
+import { ApiFailure, failureOf } from "./failure";
+
+export type Method = "GET" | "POST" | "PUT" | "DELETE";
+export type Value = string | number | boolean | readonly string[] | undefined;
+export type Parameters = Readonly<Record<string, Value>>;
+
+export interface Envelope<T> {
+  data: T;
+  total?: number;
+  changes?: string;
+}
+
+const REQUEST_MS = 60_000;
+
+/** Throws ApiFailure, also when nothing answers. */
+export async function send<T>(
+  method: Method,
+  path: string,
+  parameters: Parameters,
+  headers: Record<string, string>,
+  signal?: AbortSignal,
+): Promise<Envelope<T>> {
+  const form = encode(parameters);
+  const inQuery = method === "GET" || method === "DELETE";
+  const url = `/api2/json${path}${inQuery && form.size > 0 ? `?${form}` : ""}`;
+  const limit = AbortSignal.timeout(REQUEST_MS);
+  let response: Response;
+  let body: string;
+  try {
+    response = await fetch(url, {
+      method,
+      headers: inQuery ? headers : { ...headers, "Content-Type": "application/x-www-form-urlencoded" },
+      body: inQuery ? null : form.toString(),
+      credentials: "same-origin",
+      signal: signal ? AbortSignal.any([signal, limit]) : limit,
+    });
+    body = await response.text();
+  } catch (error) {
+    if (signal?.aborted) throw error;
+    throw new ApiFailure(0, limit.aborted ? `no answer within ${REQUEST_MS / 1000} s` : "The node does not answer.");
+  }
+  if (!response.ok) throw failureOf(response.status, response.statusText, body);
+  try {
+    return JSON.parse(body) as Envelope<T>;
+  } catch {
+    throw new ApiFailure(response.status, "The answer is not JSON.");
+  }
+}
+
+/** Undefined values are left out, booleans are 0 and 1, lists repeat their key. */
+export function encode(parameters: Parameters): URLSearchParams {
+  const form = new URLSearchParams();
+  for (const [key, value] of Object.entries(parameters)) {
+    if (value === undefined) continue;
+    if (typeof value === "object") for (const item of value) form.append(key, item);
+    else form.append(key, typeof value === "boolean" ? (value ? "1" : "0") : String(value));
+  }
+  return form;
+}

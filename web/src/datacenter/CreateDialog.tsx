@@ -1,0 +1,72 @@
+/* Create Cluster: a name and this node's links. */
+
+import { useEffect, useMemo, useState, type ReactElement } from "react";
+
+import { change } from "../api/client";
+import { usePolled } from "../api/hooks";
+import type { NetworkInterface } from "../api/model";
+import { useTasks } from "../app/tasksContext";
+import { addLink, checkLinks, isFaultless, linkParameters, ownAddresses, type Link } from "../logic/links";
+import { clusterName } from "../logic/validation";
+import { FormDialog } from "../shared/FormDialog";
+import { Failure } from "../shared/Failure";
+import { TextField } from "../shared/fields";
+import { LinkEditor } from "./LinkEditor";
+
+export function CreateDialog({ onClose }: { onClose: () => void }): ReactElement {
+  const tasks = useTasks();
+  const network = usePolled<NetworkInterface[]>("/nodes/localhost/network");
+  const addresses = useMemo(() => ownAddresses(network.data ?? []), [network.data]);
+  const [name, setName] = useState("");
+  const [links, setLinks] = useState<Link[]>();
+  useEffect(() => {
+    // The first address, until somebody has typed
+    if (network.data) setLinks((before) => before ?? addLink([], addresses.map(({ address }) => address)));
+  }, [network.data, addresses]);
+  const rows = links ?? [{ number: 0, address: "" }];
+  const faults = checkLinks(rows);
+  const nameFault = clusterName(name);
+  return (
+    <FormDialog
+      title="Create Cluster"
+      description="This node becomes the first member. Its present configuration is kept."
+      submitLabel="Create"
+      size="medium"
+      canSubmit={nameFault === undefined && isFaultless(faults)}
+      onSubmit={async () => {
+        const upid = await change<string>("POST", "/cluster/config", { clustername: name, ...linkParameters(rows) });
+        tasks.open(upid);
+        return undefined;
+      }}
+      onClose={onClose}
+      fields={["clustername", ...rows.map((link) => `link${link.number}`)]}
+    >
+      {(errors) => (
+        <>
+          <TextField
+            label="Cluster Name"
+            value={name}
+            onChange={setName}
+            isRequired
+            autoFocus
+            fault={name === "" ? errors["clustername"] : (nameFault ?? errors["clustername"])}
+            hint="At most 15 letters, digits and hyphens. It cannot be changed later."
+          />
+          <Failure failure={network.failure} title="This node's addresses could not be read; type them" />
+          <LinkEditor
+            links={rows}
+            faults={rows.map((link, index) => ({
+              ...(links ? faults[index] : {}),
+              ...(errors[`link${link.number}`] ? { address: errors[`link${link.number}`] } : {}),
+            }))}
+            onChange={setLinks}
+            addresses={addresses}
+          />
+          <p className="q-subtle">
+            Multiple links are used as fail-over, lower numbers have higher priority.
+          </p>
+        </>
+      )}
+    </FormDialog>
+  );
+}

@@ -1,0 +1,139 @@
+/* Join Cluster: assisted by pasting, or every field by hand; then the join's progress (pvecm 9.1). */
+
+import { useMemo, useState, type ReactElement } from "react";
+
+import { change } from "../api/client";
+import { usePolled } from "../api/hooks";
+import type { NetworkInterface } from "../api/model";
+import { decodeJoinInformation, INVALID, type JoinInformation } from "../logic/joinInformation";
+import { addLink, checkLinks, isFaultless, linkParameters, ownAddresses, type Link } from "../logic/links";
+import { fingerprint as checkFingerprint, peerAddress } from "../logic/validation";
+import { Failure } from "../shared/Failure";
+import { AreaField, CheckField, TextField } from "../shared/fields";
+import { FormDialog } from "../shared/FormDialog";
+import { JoinProgress } from "./JoinProgress";
+import { LinkEditor } from "./LinkEditor";
+
+const LABELS = ["hostname", "fingerprint", "password"];
+
+export function JoinDialog({ onClose }: { onClose: () => void }): ReactElement {
+  const network = usePolled<NetworkInterface[]>("/nodes/localhost/network");
+  const addresses = useMemo(() => ownAddresses(network.data ?? []), [network.data]);
+  const [isAssisted, setAssisted] = useState(true);
+  const [encoded, setEncoded] = useState("");
+  const [address, setAddress] = useState("");
+  const [password, setPassword] = useState("");
+  const [fingerprint, setFingerprint] = useState("");
+  const [manualLinks, setManualLinks] = useState<Link[]>();
+  const [assistedLinks, setAssistedLinks] = useState<Link[]>([]);
+  const [upid, setUpid] = useState<string>();
+
+  const information = useMemo(() => decodeJoinInformation(encoded), [encoded]);
+  const paste = (text: string): void => {
+    setEncoded(text);
+    const found = decodeJoinInformation(text);
+    if (found) setAssistedLinks(found.links.map(({ number }) => ({ number, address: "" })));
+  };
+  const peer = isAssisted ? (information?.address ?? "") : address;
+  const print = isAssisted ? (information?.fingerprint ?? "") : fingerprint;
+  const links = isAssisted
+    ? assistedLinks
+    : (manualLinks ?? addLink([], addresses.map(({ address: own }) => own)));
+  const mayBeEmpty = isAssisted && (information?.mayLeaveEmpty ?? false);
+  const faults = checkLinks(links, mayBeEmpty);
+  const isComplete =
+    (!isAssisted || information !== undefined) &&
+    peerAddress(peer) === undefined &&
+    checkFingerprint(print) === undefined &&
+    password !== "" &&
+    isFaultless(faults);
+  const showFields = !isAssisted || information !== undefined;
+  const clusterName = isAssisted ? information?.clusterName : undefined;
+
+  if (upid !== undefined) return <JoinProgress upid={upid} clusterName={clusterName} onClose={onClose} />;
+  return (
+    <FormDialog
+      title="Cluster Join"
+      submitLabel={clusterName ? `Join '${clusterName}'` : "Join"}
+      size="medium"
+      canSubmit={isComplete}
+      onSubmit={async () => {
+        const parameters = { hostname: peer.trim(), fingerprint: print.trim(), password, ...linkParameters(links) };
+        const started = await change<string>("POST", "/cluster/config/join", parameters);
+        setUpid(started);
+        return "stay"; // goes on as a view of the task
+      }}
+      onClose={onClose}
+      fields={[...LABELS, ...links.map((link) => `link${link.number}`)]}
+    >
+      {(errors) => (
+        <>
+          <CheckField
+            label="Assisted join: Paste encoded cluster join information and enter password."
+            value={isAssisted}
+            onChange={setAssisted}
+          />
+          {isAssisted && (
+            <AreaField
+              label="Information"
+              value={encoded}
+              onChange={paste}
+              placeholder="Paste encoded Cluster Information here"
+              isRequired
+              autoFocus
+              fault={encoded !== "" && !information ? INVALID : undefined}
+            />
+          )}
+          {showFields && (
+            <>
+              <TextField
+                label="Peer Address"
+                value={peer}
+                onChange={setAddress}
+                isReadOnly={isAssisted}
+                isRequired
+                fault={errors["hostname"] ?? (peer === "" ? undefined : peerAddress(peer))}
+              />
+              <TextField
+                label="Password"
+                type="password"
+                value={password}
+                onChange={setPassword}
+                isRequired
+                placeholder="Peer's root password"
+                autoComplete="off"
+                hint="The root password of the peer."
+                fault={errors["password"]}
+              />
+              <TextField
+                label="Fingerprint"
+                value={print}
+                onChange={setFingerprint}
+                isReadOnly={isAssisted}
+                isRequired
+                fault={errors["fingerprint"] ?? (print === "" ? undefined : checkFingerprint(print))}
+              />
+              <Failure failure={network.failure} title="This node's addresses could not be read; type them" />
+              <LinkEditor
+                links={links}
+                faults={links.map((link, index) => {
+                  const told = errors[`link${link.number}`];
+                  const fault = link.address === "" ? { ...faults[index], address: undefined } : faults[index];
+                  return { ...fault, ...(told ? { address: told } : {}) };
+                })}
+                onChange={isAssisted ? setAssistedLinks : setManualLinks}
+                addresses={addresses}
+                fixed={isAssisted ? information?.links.map((link) => ({ number: link.number, hint: hintOf(link.peer, mayBeEmpty) })) : undefined}
+              />
+            </>
+          )}
+        </>
+      )}
+    </FormDialog>
+  );
+}
+
+function hintOf(peer: string | undefined, mayBeEmpty: JoinInformation["mayLeaveEmpty"]): string {
+  const own = mayBeEmpty ? "Empty: the IP resolved by this node's host name. " : "";
+  return `${own}${peer ? `Peer's link address: ${peer}` : ""}`.trim();
+}

@@ -1,0 +1,149 @@
+/* A join while it runs. This node gets the cluster's keys and certificate and restarts its services on the way:
+   refused tickets and silence belong to it. In the end the page comes back by itself. */
+
+import { Alert, Button, Modal, ModalBody, ModalFooter, ModalHeader, ProgressStep, ProgressStepper, Spinner } from "@patternfly/react-core";
+import { useEffect, useState, type ReactElement } from "react";
+
+import { get, path } from "../api/client";
+import { asFailure } from "../api/failure";
+import type { LogLine, TaskStatus } from "../api/model";
+import { logOut } from "../api/session";
+import { send } from "../api/transport";
+import { nextPhase, START, type JoinState } from "../logic/joinPhases";
+import { parseUpid } from "../logic/upid";
+import { rememberJoin } from "./JoinReport";
+
+const PERIOD_MS = 1000;
+/** One answer must not hold up the next look for long: the services restart. */
+const LOOK_MS = 8000;
+const RELOAD_MS = 5000;
+
+interface Props {
+  upid: string;
+  clusterName: string | undefined;
+  onClose: () => void;
+}
+
+export function JoinProgress({ upid, clusterName, onClose }: Props): ReactElement {
+  const [state, setState] = useState<JoinState>(START);
+  const [lines, setLines] = useState<string[]>([]);
+  const isOver = state.phase === "joined" || state.phase === "failed";
+
+  useEffect(() => {
+    const abort = new AbortController();
+    let timer: ReturnType<typeof setTimeout> | undefined;
+    let present = START;
+    const look = async (): Promise<void> => {
+      const event = await observe(upid, abort.signal, setLines);
+      if (abort.signal.aborted) return;
+      present = nextPhase(present, event, Date.now());
+      setState(present);
+      if (present.phase !== "joined" && present.phase !== "failed") timer = setTimeout(() => void look(), PERIOD_MS);
+    };
+    void look();
+    return () => {
+      abort.abort();
+      clearTimeout(timer);
+    };
+  }, [upid]);
+
+  useEffect(() => {
+    if (state.phase !== "joined") return;
+    rememberJoin(upid, clusterName);
+    const timer = setTimeout(comeBack, RELOAD_MS);
+    return () => clearTimeout(timer);
+  }, [state.phase, upid, clusterName]);
+
+  const step = { running: 0, restarting: 1, joined: 2, failed: 0 }[state.phase];
+  const variant = (index: number): "success" | "info" | "pending" | "danger" =>
+    state.phase === "failed" && index === step ? "danger" : index < step || state.phase === "joined" ? "success" : index === step ? "info" : "pending";
+  return (
+    <Modal isOpen variant="medium" aria-labelledby="join-progress" onClose={state.phase === "failed" ? onClose : undefined}>
+      <ModalHeader
+        title={state.phase === "joined" ? "Join Task Finished" : `Joining ${clusterName ? `'${clusterName}'` : "the cluster"}`}
+        labelId="join-progress"
+      />
+      <ModalBody className="q-tab">
+        <ProgressStepper isCenterAligned aria-label="Join">
+          {["The peer is asked", "Keys and services change", "Log in again"].map((label, index) => (
+            <ProgressStep
+              key={label}
+              id={`join-step-${index}`}
+              titleId={`join-step-${index}-title`}
+              variant={variant(index)}
+              isCurrent={index === step}
+              aria-label={`${label}: ${variant(index)}`}
+            >
+              {label}
+            </ProgressStep>
+          ))}
+        </ProgressStepper>
+        <div role="status">
+          {state.phase === "running" && <p><Spinner isInline aria-label="Running" /> The join runs.</p>}
+          {state.phase === "restarting" && (
+            <Alert isInline variant="info" component="p" title="This node takes over the cluster's keys and restarts its services.">
+              It does not answer for some seconds, and shows a new certificate afterwards. This page waits and comes
+              back by itself.
+              {state.isSlow && (
+                <p>
+                  This takes longer than usual. If the browser does not trust the new certificate it cannot tell this
+                  page: <Button variant="link" isInline onClick={comeBack}>reload the page</Button> and accept it.
+                </p>
+              )}
+            </Alert>
+          )}
+          {state.phase === "joined" && (
+            <Alert isInline variant="success" component="p" title="This node has joined the cluster.">
+              The node certificate may have changed: the page is loaded again in a moment. Log in with the
+              cluster&apos;s users and passwords then.
+            </Alert>
+          )}
+          {state.phase === "failed" && (
+            <Alert isInline variant="danger" component="p" title="The join failed">
+              <p className="q-message">{state.reason}</p>
+            </Alert>
+          )}
+        </div>
+        <pre className="q-log" aria-label="Task log" tabIndex={0}>
+          {lines.join("\n")}
+        </pre>
+      </ModalBody>
+      <ModalFooter>
+        {state.phase === "joined" && <Button onClick={comeBack}>Reload now</Button>}
+        {state.phase === "failed" && <Button onClick={onClose}>Close</Button>}
+        {!isOver && <Button variant="link" isDisabled>The page must stay open</Button>}
+      </ModalFooter>
+    </Modal>
+  );
+}
+
+function comeBack(): void {
+  logOut();
+  location.reload();
+}
+
+async function observe(
+  upid: string,
+  signal: AbortSignal,
+  show: (lines: string[]) => void,
+): Promise<Parameters<typeof nextPhase>[1]> {
+  const node = parseUpid(upid)?.node ?? "localhost";
+  const base = path("nodes", node, "tasks", upid);
+  const limited = AbortSignal.any([signal, AbortSignal.timeout(LOOK_MS)]);
+  try {
+    const status = await get<TaskStatus>(`${base}/status`, {}, { quiet: true, signal: limited });
+    const log = await get<LogLine[]>(`${base}/log`, { start: 0, limit: 0 }, { quiet: true, signal: limited });
+    show(log.map((line) => line.t));
+    return status.status === "running" ? { kind: "running" } : { kind: "stopped", exit: status.exitstatus ?? "" };
+  } catch (error) {
+    const failure = asFailure(error);
+    if (failure.status !== 401) return { kind: "silent" };
+  }
+  // The ticket is refused: the keys are the cluster's. Is the node back?
+  try {
+    await send("GET", "/access/domains", {}, {}, limited);
+    return { kind: "refused" };
+  } catch {
+    return { kind: "silent" };
+  }
+}

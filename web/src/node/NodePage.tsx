@@ -1,0 +1,51 @@
+/* The tabs of one node. Any node's page serves them: requests go on to the node that is meant. */
+
+import { Spinner, Tab, Tabs, TabTitleText, Title } from "@patternfly/react-core";
+import { lazy, Suspense, type ReactElement } from "react";
+
+import type { Live } from "../api/live";
+import { go } from "../app/useRoute";
+import { NodeState } from "../shared/Status";
+import Summary from "./NodeSummary";
+
+const Network = lazy(() => import("./Network"));
+const Services = lazy(() => import("./Services"));
+const History = lazy(() => import("./TaskHistory"));
+const SystemLog = lazy(() => import("./SystemLog"));
+const Certificates = lazy(() => import("./Certificates"));
+
+export default function NodePage({ node, tab, live }: { node: string; tab: string; live: Live }): ReactElement {
+  const member = live.members.find((entry) => entry.name === node);
+  const tabs: [key: string, label: string, show: () => ReactElement][] = [
+    ["summary", "Summary", () => <Summary node={node} />],
+    ["network", "Network", () => <Network node={node} />],
+    ["services", "Services", () => <Services node={node} />],
+    ["tasks", "Task History", () => <History node={node} />],
+    ["syslog", "System Log", () => <SystemLog node={node} />],
+    ["certificates", "Certificates", () => <Certificates node={node} />],
+  ];
+  const present = tabs.find(([key]) => key === tab) ?? tabs[0];
+  return (
+    <>
+      <div className="q-heading">
+        <Title headingLevel="h1" size="xl">
+          Node {node}
+        </Title>
+        {member && <NodeState status={member.online ? "online" : "offline"} />}
+      </div>
+      <Tabs
+        activeKey={present?.[0]}
+        onSelect={(_, key) => go({ place: "node", node, tab: String(key) })}
+        aria-label={`Node ${node}`}
+        component="nav"
+      >
+        {tabs.map(([key, label]) => (
+          <Tab key={key} eventKey={key} href={`#/node/${encodeURIComponent(node)}/${key}`} title={<TabTitleText>{label}</TabTitleText>} />
+        ))}
+      </Tabs>
+      <div className="q-tab">
+        <Suspense fallback={<Spinner className="q-waiting" aria-label="Loading the tab" />}>{present?.[2]()}</Suspense>
+      </div>
+    </>
+  );
+}

@@ -1,0 +1,82 @@
+/* A node's finished and running tasks, page by page, filtered. */
+
+import { Button } from "@patternfly/react-core";
+import { useEffect, useState, type ReactElement } from "react";
+
+import { call, path } from "../api/client";
+import { asFailure, type ApiFailure } from "../api/failure";
+import type { Task } from "../api/model";
+import { Failure } from "../shared/Failure";
+import { ChoiceField, TextField } from "../shared/fields";
+import { TaskTable } from "../tasks/TaskTable";
+
+const PAGE = 50;
+
+export default function TaskHistory({ node }: { node: string }): ReactElement {
+  const [start, setStart] = useState(0);
+  const [user, setUser] = useState("");
+  const [type, setType] = useState("");
+  const [state, setState] = useState("");
+  const [found, setFound] = useState<{ tasks: Task[]; total: number }>();
+  const [failure, setFailure] = useState<ApiFailure>();
+  useEffect(() => {
+    const abort = new AbortController();
+    const parameters = {
+      start,
+      limit: PAGE,
+      source: "all",
+      userfilter: user || undefined,
+      typefilter: type || undefined,
+      statusfilter: state || undefined,
+    };
+    call<Task[]>("GET", path("nodes", node, "tasks"), parameters, { signal: abort.signal }).then(
+      ({ data, total }) => {
+        setFound({ tasks: data, total: total ?? start + data.length });
+        setFailure(undefined);
+      },
+      (error: unknown) => {
+        if (!abort.signal.aborted) setFailure(asFailure(error));
+      },
+    );
+    return () => abort.abort();
+  }, [node, start, user, type, state]);
+  const filter = (set: (value: string) => void) => (value: string) => {
+    set(value);
+    setStart(0);
+  };
+  return (
+    <>
+      <div className="q-buttons">
+        <TextField label="User" type="search" value={user} onChange={filter(setUser)} />
+        <TextField label="Kind of task" type="search" value={type} onChange={filter(setType)} placeholder="e.g. clusterjoin" />
+        <ChoiceField
+          label="Result"
+          value={state}
+          onChange={filter(setState)}
+          choices={[
+            ["", "All"],
+            ["ok", "OK"],
+            ["warning", "Warnings"],
+            ["error", "Errors"],
+            ["unknown", "Unknown"],
+          ]}
+        />
+      </div>
+      <Failure failure={failure} title="The tasks could not be read" />
+      <TaskTable label={`Tasks of ${node}`} tasks={found?.tasks ?? (failure ? [] : undefined)} empty="No task matches." withNode={false} />
+      {found && found.total > PAGE && (
+        <div className="q-buttons">
+          <Button variant="secondary" isDisabled={start === 0} onClick={() => setStart(Math.max(0, start - PAGE))}>
+            Newer
+          </Button>
+          <Button variant="secondary" isDisabled={start + PAGE >= found.total} onClick={() => setStart(start + PAGE)}>
+            Older
+          </Button>
+          <span>
+            {start + 1} to {Math.min(start + PAGE, found.total)} of {found.total}
+          </span>
+        </div>
+      )}
+    </>
+  );
+}

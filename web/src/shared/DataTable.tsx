@@ -1,0 +1,104 @@
+/* A table of rows with their actions; on a narrow screen every row becomes a block with labels. */
+
+import { Bullseye, EmptyState, EmptyStateBody, Spinner } from "@patternfly/react-core";
+import { ActionsColumn, Table, Tbody, Td, Th, Thead, Tr, type IAction } from "@patternfly/react-table";
+import { useState, type ReactElement, type ReactNode } from "react";
+
+export interface Column<T> {
+  label: string;
+  show: (row: T) => ReactNode;
+  /** What to sort by; no sorting without it. */
+  by?: (row: T) => string | number;
+  /** Long text that may be broken anywhere. */
+  isLong?: boolean;
+}
+
+interface Props<T> {
+  label: string;
+  columns: readonly Column<T>[];
+  rows: readonly T[] | undefined;
+  rowKey: (row: T) => string;
+  empty: string;
+  actions?: (row: T) => IAction[];
+  onOpen?: (row: T) => void;
+  openLabel?: (row: T) => string;
+}
+
+export function DataTable<T>(props: Props<T>): ReactElement {
+  const [sort, setSort] = useState<{ index: number; direction: "asc" | "desc" }>();
+  if (props.rows === undefined) {
+    return (
+      <Bullseye className="q-waiting">
+        <Spinner size="lg" aria-label={`Loading ${props.label}`} />
+      </Bullseye>
+    );
+  }
+  if (props.rows.length === 0) {
+    return (
+      <EmptyState variant="xs">
+        <EmptyStateBody>{props.empty}</EmptyStateBody>
+      </EmptyState>
+    );
+  }
+  const rows = sorted(props.rows, sort && props.columns[sort.index]?.by, sort?.direction);
+  return (
+    <Table aria-label={props.label} variant="compact" gridBreakPoint="grid-md">
+      <Thead>
+        <Tr>
+          {props.columns.map((column, index) => (
+            <Th
+              key={column.label}
+              modifier="nowrap"
+              sort={
+                column.by && {
+                  columnIndex: index,
+                  sortBy: sort ?? {},
+                  onSort: (_, __, direction) => setSort({ index, direction }),
+                }
+              }
+            >
+              {column.label}
+            </Th>
+          ))}
+          {props.actions && <Th screenReaderText="Actions" />}
+        </Tr>
+      </Thead>
+      <Tbody>
+        {rows.map((row) => {
+          const open = props.onOpen;
+          const items = props.actions?.(row) ?? [];
+          return (
+            <Tr
+              key={props.rowKey(row)}
+              isClickable={open !== undefined}
+              onRowClick={open ? () => open(row) : undefined}
+              aria-label={open ? props.openLabel?.(row) : undefined}
+            >
+              {props.columns.map((column) => (
+                <Td key={column.label} dataLabel={column.label} modifier={column.isLong ? "breakWord" : undefined}>
+                  {column.show(row)}
+                </Td>
+              ))}
+              {props.actions && <Td isActionCell>{items.length > 0 && <ActionsColumn items={items} />}</Td>}
+            </Tr>
+          );
+        })}
+      </Tbody>
+    </Table>
+  );
+}
+
+function sorted<T>(
+  rows: readonly T[],
+  by: ((row: T) => string | number) | undefined,
+  direction: "asc" | "desc" = "asc",
+): readonly T[] {
+  if (!by) return rows;
+  const sign = direction === "asc" ? 1 : -1;
+  return [...rows].sort((one, other) => sign * compare(by(one), by(other)));
+}
+
+function compare(one: string | number, other: string | number): number {
+  if (typeof one === "number" && typeof other === "number") return one - other;
+  return String(one).localeCompare(String(other), undefined, { numeric: true });
+}
