@@ -13,11 +13,14 @@ from typing import TYPE_CHECKING, Any, Final
 from quorate.formats import FINGERPRINT_PATTERN
 from quorate.schema import (
     ROOT_ONLY,
+    AnyValue,
     ApiError,
+    Array,
     Boolean,
     Check,
     Context,
     Integer,
+    Object,
     Operation,
     Parameter,
     PropertyString,
@@ -227,12 +230,35 @@ def _refusing(call: Callable[..., Any], *args: Any, **kwargs: Any) -> Any:
 
 # -- declarations ---------------------------------------------------------------------------------------
 
+_UPID: Final = String(description="Identifier of the task.")
+_NODE_ENTRY: Final = Object(
+    properties={
+        "name": String(description="Its name."),
+        "node": String(description="The same.", optional=True),
+        "nodeid": String(description="Its number.", optional=True),
+        "quorum_votes": String(description="Its votes.", optional=True),
+        **{
+            f"ring{number}_addr": String(description="Address on this link.", optional=True)
+            for number in range(LINK_COUNT)
+        },
+    },
+    additional=AnyValue(),
+)
+_TOTEM: Final = Object(
+    description="Section totem of corosync.conf.",
+    properties={
+        "cluster_name": String(description="Name of the cluster.", optional=True),
+        "config_version": String(description="Version of corosync.conf.", optional=True),
+        "interface": Object(description="Links by number.", additional=AnyValue(), optional=True),
+    },
+    additional=AnyValue(),
+)
 INDEX: Final = Operation(
     method="GET",
     path="/cluster/config",
     name="index",
     description="Directory index.",
-    returns="array",
+    returns=Array(items=Object(properties={"name": String(description="Name of the part.")}), link="{name}"),
     permission=AUDIT,
     handler=_index,
 )
@@ -256,7 +282,7 @@ CREATE: Final = Operation(
             description="Milliseconds by which the token timeout grows with every node beyond the second.",
         ),
     },
-    returns="string",
+    returns=_UPID,
     permission=ROOT_ONLY,
     protected=True,
     handler=_create,
@@ -266,7 +292,7 @@ APIVERSION: Final = Operation(
     path="/cluster/config/apiversion",
     name="join_api_version",
     description="Return the version of the cluster join API available on this node.",
-    returns="integer",
+    returns=Integer(description="The version."),
     permission=AUDIT,
     handler=_apiversion,
 )
@@ -275,7 +301,7 @@ NODES: Final = Operation(
     path="/cluster/config/nodes",
     name="nodes",
     description="Corosync node list.",
-    returns="array",
+    returns=Array(items=_NODE_ENTRY),
     permission=AUDIT,
     handler=_nodes,
 )
@@ -297,7 +323,13 @@ ADD_NODE: Final = Operation(
         ),
         "apiversion": Integer(optional=True, description="The JOIN_API_VERSION of the new node."),
     },
-    returns="object",
+    returns=Object(
+        properties={
+            "corosync_authkey": String(description="The key; every byte is one character below 256."),
+            "corosync_conf": String(description="The configuration; every byte is one character below 256."),
+            "warnings": Array(description="What the joining node is to be told.", items=String()),
+        }
+    ),
     permission=ROOT_ONLY,
     protected=True,
     handler=_add_node,
@@ -331,7 +363,24 @@ JOIN_INFO: Final = Operation(
             description="The node for which the joinee gets the nodeinfo.",
         )
     },
-    returns="object",
+    returns=Object(
+        properties={
+            "nodelist": Array(
+                description="Every node.",
+                items=Object(
+                    properties={
+                        **_NODE_ENTRY.properties,
+                        "pve_addr": String(description="Its address as a member."),
+                        "pve_fp": String(description="SHA-256 of its web server's certificate."),
+                    },
+                    additional=AnyValue(),
+                ),
+            ),
+            "preferred_node": String(description="The node to join through."),
+            "totem": _TOTEM,
+            "config_digest": String(description="SHA-1 of corosync.conf."),
+        }
+    ),
     permission=AUDIT,
     handler=_join_info,
 )
@@ -350,7 +399,7 @@ JOIN: Final = Operation(
         "force": FORCE,
         **LINKS,
     },
-    returns="string",
+    returns=_UPID,
     permission=ROOT_ONLY,
     protected=True,
     handler=_join,
@@ -360,7 +409,12 @@ TOTEM: Final = Operation(
     path="/cluster/config/totem",
     name="totem",
     description="Get corosync totem protocol settings.",
-    returns="object",
+    returns=Object(
+        description="Section totem of corosync.conf; null without a cluster.",
+        properties=_TOTEM.properties,
+        additional=AnyValue(),
+        nullable=True,
+    ),
     permission=AUDIT,
     handler=_totem,
 )
@@ -369,7 +423,16 @@ QDEVICE: Final = Operation(
     path="/cluster/config/qdevice",
     name="status",
     description="Get QDevice status",
-    returns="object",
+    returns=Object(
+        description="What its daemon says; empty where it does not run.",
+        properties={
+            name: String(optional=True)
+            for name in (
+                *("Algorithm", "Echo reply", "Last poll call", "Model", "QNetd host", "State"),
+                "Tie-breaker",
+            )
+        },
+    ),
     permission=AUDIT,
     protected=True,
     handler=_qdevice,
