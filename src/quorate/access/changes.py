@@ -19,6 +19,11 @@ _ACL_PATHS: Final = re.compile(
 )
 
 
+_UNSAFE_IN_USERID: Final = re.compile(r"[,;!%\"'\x00-\x20\x7f]|^[@#]")
+"""What the formats of files, lists and tickets give a meaning of its own: a name with a comma would be two
+members of a group, one with a percent sign another user in a ticket."""
+
+
 class ChangeError(Exception):
     """A change was refused; the text says why."""
 
@@ -41,6 +46,8 @@ def require_user(config: UserConfig, userid: str) -> User:
 def add_user(config: UserConfig, userid: str, values: Mapping[str, object], groups: Iterable[str]) -> None:
     if userid in config.users:
         raise ChangeError(f"user '{userid}' already exists")
+    if (wrong := _UNSAFE_IN_USERID.search(userid)) is not None:
+        raise ChangeError(f"user names cannot have the character {wrong[0]!r} (in this place)")
     wanted = list(groups)
     _require_groups(config, wanted)
     user = User()

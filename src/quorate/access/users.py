@@ -92,7 +92,7 @@ def parse_user_config(text: str) -> tuple[UserConfig, list[str]]:
     """The configuration and a warning for every line or part that was skipped. root@pam always exists."""
     config = UserConfig(roles=dict(BUILTIN_ROLES))
     warnings: list[str] = []
-    for number, line in enumerate(text.splitlines(), 1):
+    for number, line in enumerate(text.split("\n"), 1):
         if not line.strip():
             continue
         kind, *fields = (part.strip() for part in line.split(":"))

@@ -96,6 +96,8 @@ def test_what_users_cannot_be(world: AccessWorld) -> None:
     }
     assert "cannot be deleted" in _refused(world, "DELETE /access/users/{userid}", userid="root@pam")[1]
     assert "neither be disabled" in _refused(world, update, userid="root@pam", enable="0")[1]
+    for name in ("x,root@pam", "@ops@pve", "root@pam!x@pve", "%72oot@pam", "a;b@pve", "a\x01b@pve"):
+        assert "cannot have the character" in _refused(world, create, userid=name, groups="ops")[1], name
     assert "x@pve" not in world.text("user.cfg")
 
 
