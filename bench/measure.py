@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable, Sequence
+from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass, field
 
 from bench import lines
@@ -64,10 +64,10 @@ class Figures:
 
 
 def rounds(
-    echo: Agent, client: Agent, directories: Sequence[str], count: int, *, only: str, report: Report
-) -> dict[str, Figures]:
+    echo: Agent, client: Agent, figures: Mapping[str, Figures], count: int, *, only: str, report: Report
+) -> None:
     """All repeated lines, ``count`` times, in turn for each directory: what disturbs one disturbs all."""
-    figures = {directory: Figures() for directory in directories}
+    directories = list(figures)
     chosen = [line for line in REPEATED if only in line.name]
     for directory in directories:
         client.ask(operation="prepare", directory=directory, count=0)
@@ -84,7 +84,6 @@ def rounds(
                 figures[directory].add(line, answer["median"], trip)
     for directory in directories:
         client.ask(operation="clean", directory=directory, count=0)
-    return figures
 
 
 def _needed(line: Line, chosen: Sequence[Line]) -> bool:

@@ -7,7 +7,7 @@ import json
 import os
 import platform
 import time
-from collections.abc import Sequence
+from collections.abc import Callable, Sequence
 from contextlib import nullcontext
 from pathlib import Path
 from typing import Any
@@ -15,7 +15,7 @@ from typing import Any
 from bench import measure
 from bench.agents import client, round_trip
 from bench.arguments import PARTS
-from bench.cluster import measured_cluster
+from bench.cluster import measured_cluster, prefer
 from bench.lines import NODES
 from bench.measure import TREE, Figures
 from bench.table import as_json, render
@@ -53,29 +53,31 @@ def _measure(
     first = directories[0]
     figures = {directory: Figures() for directory in directories}
     others = [each for each in lab.nodes if each.name != node.name]
+    rounds = arguments.rounds
     with client(node) as operations, round_trip(node) as echo:
+        own = figures[first]
+        steps: dict[str, tuple[str, Callable[[], None]]] = {
+            "visible": (
+                "visibility on another node",
+                lambda: measure.visibility(own, echo, node, others[0], rounds),
+            ),
+            "status": ("pvecm status", lambda: measure.status(own, node, rounds)),
+            "disk": ("bytes written to disk", lambda: measure.disk(own, operations, node, rounds)),
+            "writers": ("several writers", lambda: measure.writers(own, operations, rounds)),
+            "size": ("10,000 files", lambda: measure.size(own, echo, operations, node, rounds)),
+            "join": (
+                "joining with 100 MiB",
+                lambda: measure.joining(own, echo, operations, others[-1], rounds),
+            ),
+        }
         if "ops" in parts:
-            figures = measure.rounds(
-                echo, operations, directories, arguments.rounds, only=arguments.only, report=_say
-            )
-        if "visible" in parts:
-            _say("visibility on another node")
-            measure.visibility(figures[first], echo, node, others[0], arguments.rounds)
-        if "status" in parts:
-            _say("pvecm status")
-            measure.status(figures[first], node, arguments.rounds)
-        if "disk" in parts:
-            _say("bytes written to disk")
-            measure.disk(figures[first], operations, node, arguments.rounds)
-        if "writers" in parts:
-            _say("several writers")
-            measure.writers(figures[first], operations, arguments.rounds)
-        if "size" in parts:
-            _say("10,000 files")
-            measure.size(figures[first], echo, operations, node, arguments.rounds)
-        if "join" in parts:
-            _say("joining with 100 MiB")
-            measure.joining(figures[first], echo, operations, others[-1], arguments.rounds)
+            prefer(lab)
+            measure.rounds(echo, operations, figures, rounds, only=arguments.only, report=_say)
+        for part, (text, step) in steps.items():
+            if part in parts:
+                _say(text)
+                prefer(lab)  # daemons that were started anew as well
+                step()
         if parts & {"disk", "writers", "size", "join"}:
             operations.ask(operation="clean", directory=TREE, count=0)
     return figures
@@ -88,6 +90,7 @@ def _other_sizes(figures: Figures, rounds: int, apart: bool) -> None:
         with measured_cluster(nodes, apart=apart) as lab:
             first = lab.nodes[0]
             with client(first) as operations, round_trip(first) as echo:
+                prefer(lab)
                 measure.created(figures, line, echo, operations, rounds)
 
 
