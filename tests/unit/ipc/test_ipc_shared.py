@@ -4,10 +4,13 @@ from __future__ import annotations
 
 import gc
 import os
+import re
 import socket
 from pathlib import Path
 
 import pytest
+from hypothesis import given
+from hypothesis import strategies as st
 
 from quorate.cfs import Cfs, CfsError, CfsUnavailableError
 from quorate.ipc import logtext
@@ -118,6 +121,19 @@ def test_log_entries_come_back_even_with_lone_backslashes(cfs: Cfs) -> None:
     assert (first["msg"], first["user"], first["pri"]) == ("größer", "bob@pve", 6)
     assert second["msg"] == r'the file "C:\temp" has gone'
     assert [entry["msg"] for entry in cfs.cluster_log(user="bob@pve")] == ["größer"]
+
+
+@given(st.text(st.characters(min_codepoint=0x20, max_codepoint=0xD7FF), max_size=80))
+def test_every_text_comes_back_as_it_was_logged(text: str) -> None:
+    """Characters below U+0020 and above U+FFFF are not kept by the format (status 2.3)."""
+    LOGGING.log(text, tag="t")
+    (entry,) = LOGGING.cluster_log(1)
+    assert entry["msg"] == re.sub(r"\\u([0-9a-f]{4})", lambda found: chr(int(found[1], 16)), text).replace(
+        "\x7f", "#127"
+    )
+
+
+LOGGING = Cfs(Settings(), daemon=SharedClient(lambda: DirectClient(Fixture())))
 
 
 def test_a_log_that_is_none_is_refused() -> None:
