@@ -71,12 +71,12 @@ def _measure(
             ),
         }
         if "ops" in parts:
-            prefer(lab)
+            prefer(lab, node)
             measure.rounds(echo, operations, figures, rounds, only=arguments.only, report=_say)
         for part, (text, step) in steps.items():
             if part in parts:
                 _say(text)
-                prefer(lab)  # daemons that were started anew as well
+                prefer(lab, node if part == "writers" else None)  # also daemons that were started anew
                 step()
         if parts & {"disk", "writers", "size", "join"}:
             operations.ask(operation="clean", directory=TREE, count=0)
@@ -90,7 +90,7 @@ def _other_sizes(figures: Figures, rounds: int, apart: bool) -> None:
         with measured_cluster(nodes, apart=apart) as lab:
             first = lab.nodes[0]
             with client(first) as operations, round_trip(first) as echo:
-                prefer(lab)
+                prefer(lab, first)
                 measure.created(figures, line, echo, operations, rounds)
 
 
