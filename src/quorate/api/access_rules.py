@@ -90,6 +90,7 @@ MORE_GROUPS: Final = Named(
 )
 READ_USER: Final = Or(Self(), _on_user(*USER_PRIVILEGES))
 MODIFY_USER: Final = And(NOT_ROOT, _on_user("User.Modify"))
+READ_TOKENS: Final = Or(Self(), _on_user("User.Modify"))
 SELF_OR_MODIFY: Final = Or(Self(), MODIFY_USER)
 
 

@@ -10,6 +10,7 @@ from quorate.access.directory import directory_of
 from quorate.access.store import change_users, set_token_secret
 from quorate.access.users import Token, split_token
 from quorate.api.access_rules import (
+    READ_TOKENS,
     SELF_OR_MODIFY,
     TOKEN_NAME,
     USERID,
@@ -140,7 +141,7 @@ OPERATIONS: Final = [
         handler=_tokens,
         parameters={"userid": USERID},
         returns=Array(items=Object(properties={"tokenid": String(), **TOKEN_PROPERTIES}), link="{tokenid}"),
-        permission=SELF_OR_MODIFY,
+        permission=READ_TOKENS,
     ),
     Operation(
         method="GET",
@@ -150,7 +151,7 @@ OPERATIONS: Final = [
         handler=_token,
         parameters={"userid": USERID, "tokenid": TOKEN_NAME},
         returns=Object(properties=TOKEN_PROPERTIES),
-        permission=SELF_OR_MODIFY,
+        permission=READ_TOKENS,
     ),
     Operation(
         method="POST",

@@ -48,6 +48,7 @@ def needs(
 
 AUDIT = needs("/", "Sys.Audit")
 READ_USER = needs("/access/groups", "User.Modify", "Sys.Audit", own=True)
+READ_TOKENS = needs("/access/groups", "User.Modify", own=True)
 OWN_OR_USER_MODIFY = needs("/access/groups", "User.Modify", own=True, not_on_root=True)
 OWN_OR_USER_MODIFY_NO_TOKEN = needs("/access/groups", "User.Modify", own=True, tokens=False, not_on_root=True)
 USER_MODIFY = needs("/access/groups", "User.Modify", not_on_root=True)
@@ -146,8 +147,8 @@ EXPECTED: Final[dict[str, Expected]] = {
     "DELETE /access/users/{userid}": MANAGE_USER,
     "GET /access/users/{userid}/tfa": READ_USER,
     "PUT /access/users/{userid}/unlock-tfa": USER_MODIFY,
-    "GET /access/users/{userid}/token": OWN_OR_USER_MODIFY,
-    "GET /access/users/{userid}/token/{tokenid}": OWN_OR_USER_MODIFY,
+    "GET /access/users/{userid}/token": READ_TOKENS,
+    "GET /access/users/{userid}/token/{tokenid}": READ_TOKENS,
     "POST /access/users/{userid}/token/{tokenid}": OWN_OR_USER_MODIFY,
     "PUT /access/users/{userid}/token/{tokenid}": OWN_OR_USER_MODIFY,
     "DELETE /access/users/{userid}/token/{tokenid}": OWN_OR_USER_MODIFY,
