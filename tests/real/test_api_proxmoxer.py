@@ -1,0 +1,137 @@
+"""proxmoxer, a client written for the original, unchanged against our API: by password and by token."""
+
+from __future__ import annotations
+
+import os
+from collections.abc import Iterator
+from typing import Any
+
+import pytest
+
+from quorate.access.crypt import hash_password
+from tests.real.api_host import TOKEN_SECRET, USERS, ApiHost
+
+pytestmark = [
+    pytest.mark.real,
+    pytest.mark.skipif(os.geteuid() != 0, reason="needs root"),
+    pytest.mark.filterwarnings("ignore:Unverified HTTPS request"),
+]
+
+PASSWORD = "an administrator"
+
+
+@pytest.fixture(scope="module")
+def host() -> Iterator[ApiHost]:
+    api = ApiHost()
+    mount = api.settings.mountpoint
+    (api.root / "proc").symlink_to("/proc")
+    (mount / "user.cfg").write_text(
+        USERS + "user:admin@pve:1:0::::::\ntoken:admin@pve!tk:0:0::\nacl:1:/:admin@pve:Administrator:\n"
+    )
+    for name, line in (
+        ("shadow.cfg", f"admin:{hash_password(PASSWORD)}:\n"),
+        ("token.cfg", f"admin@pve!tk {TOKEN_SECRET}\n"),
+    ):
+        with (mount / "priv" / name).open("a") as file:
+            file.write(line)
+    try:
+        api.start()
+        yield api
+    finally:
+        api.close()
+
+
+def _client(host: ApiHost, **credentials: Any) -> Any:
+    from proxmoxer import ProxmoxAPI
+
+    return ProxmoxAPI("127.0.0.1", port=host.port, verify_ssl=False, user="admin@pve", **credentials)
+
+
+@pytest.fixture(scope="module", params=["password", "token"])
+def client(host: ApiHost, request: pytest.FixtureRequest) -> Any:
+    if request.param == "password":
+        return _client(host, password=PASSWORD)
+    return _client(host, token_name="tk", token_value=TOKEN_SECRET)
+
+
+def test_wrong_password(host: ApiHost) -> None:
+    from proxmoxer.core import AuthenticationError
+
+    with pytest.raises(AuthenticationError):
+        _client(host, password="wrong")
+
+
+def test_version_and_cluster(host: ApiHost, client: Any) -> None:
+    assert client.version.get()["release"].count(".") == 1
+    assert {"name": "status"} in client.cluster.get()
+    assert [entry["name"] for entry in client.cluster.status.get() if entry["type"] == "node"] == [host.node]
+    assert int(client.cluster.nextid.get()) >= 100
+    assert client.cluster.config.nodes.get() == []
+    assert isinstance(client.cluster.options.get(), dict)
+
+
+def test_nodes(host: ApiHost, client: Any) -> None:
+    assert [entry["node"] for entry in client.nodes.get()] == [host.node]
+    node = client.nodes(host.node)
+    assert node.version.get()["version"]
+    assert node.status.get()["memory"]["total"] > 0
+    assert isinstance(node.network.get(), list)
+    assert isinstance(node.tasks.get(limit=3, source="all"), list)
+
+
+def test_errors_are_those_that_scripts_expect(host: ApiHost, client: Any) -> None:
+    from proxmoxer.core import ResourceException
+
+    for call, status, text in (
+        # There is no daemon of the file system here, only its files.
+        (client.cluster.resources.get, 500, "is pmxcfs running?"),
+        (client.cluster.tasks.get, 500, "is pmxcfs running?"),
+        (client.nosuch.get, 501, "not implemented"),
+        (lambda: client.cluster.nextid.get(vmid="x"), 400, "Parameter verification failed."),
+        (lambda: client.cluster.config.post(clustername="x"), 403, "user != root@pam"),
+        (lambda: client.nodes(host.node).tasks("UPID:x").status.get(), 400, "unable to parse worker upid"),
+    ):
+        with pytest.raises(ResourceException) as caught:
+            call()
+        assert caught.value.status_code == status
+        assert text in str(caught.value)
+
+
+def test_users_groups_tokens_and_rules(host: ApiHost, client: Any) -> None:
+    client.access.groups.post(groupid="ops", comment="made by a script")
+    client.access.users.post(userid="carol@pve", groups="ops", password="carol's password")
+    try:
+        assert client.access.users("carol@pve").get()["groups"] == ["ops"]
+        assert "carol@pve" in [user["userid"] for user in client.access.users.get(full=1)]
+        client.access.acl.put(path="/nodes", roles="PVEAuditor", groups="ops", propagate=1)
+        assert {entry["ugid"] for entry in client.access.acl.get()} >= {"ops"}
+        made = client.access.users("carol@pve").token("t1").post(privsep=0)
+        assert made["full-tokenid"] == "carol@pve!t1"
+        from proxmoxer import ProxmoxAPI
+
+        carol = ProxmoxAPI(
+            "127.0.0.1",
+            port=host.port,
+            verify_ssl=False,
+            user="carol@pve",
+            token_name="t1",
+            token_value=made["value"],
+        )
+        assert "/nodes" in carol.access.permissions.get()
+        client.access.users("carol@pve").token("t1").delete()
+    finally:
+        client.access.users("carol@pve").delete()
+        client.access.acl.put(path="/nodes", roles="PVEAuditor", groups="ops", delete=1)
+        client.access.groups("ops").delete()
+
+
+def test_a_task_is_watched_to_its_end(host: ApiHost, client: Any) -> None:
+    from quorate.tasks import start_worker
+
+    upid = str(start_worker("test", "", "admin@pve", lambda upid: print("hello"), host.settings))
+    node = client.nodes(host.node)
+    from proxmoxer.tools import Tasks
+
+    done = Tasks.blocking_status(client, upid, timeout=30, polling_interval=0.1)
+    assert (done["status"], done["exitstatus"]) == ("stopped", "OK")
+    assert [line["t"] for line in node.tasks(upid).log.get()] == ["hello", "TASK OK"]
