@@ -7,7 +7,7 @@ from typing import Final
 
 from quorate.api.node_status import AUDIT
 from quorate.api.nodes import NODE
-from quorate.cluster.commands import CommandError, Runner, run_command
+from quorate.cluster.commands import CommandError, run_command
 from quorate.host.services import COMMANDS, SERVICES, Service, parse_show, refusal, show_command, unit_of
 from quorate.schema import ApiError, Array, Check, Context, Object, Operation, String
 from quorate.tasks import start_worker
@@ -19,14 +19,9 @@ COMMAND_SECONDS: Final = 120.0
 _SERVICE: Final = String(description="Service.", enum=SERVICES)
 
 
-def read_services(run: Runner = run_command) -> list[Service]:
-    """Raises CommandError."""
-    return parse_show(run(show_command(), timeout=SHOW_SECONDS).stdout)
-
-
 def _services(ctx: Context, node: str) -> list[Service]:
     try:
-        return read_services()
+        return parse_show(run_command(show_command(), timeout=SHOW_SECONDS).stdout)
     except CommandError as err:
         raise ApiError(500, f"unable to read the services - {err}") from err
 

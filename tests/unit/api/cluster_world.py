@@ -9,7 +9,7 @@ from typing import Any
 from quorate.api.calls import run_operation
 from quorate.api.operations import make_router
 from quorate.api.protocol import plain
-from quorate.api.results import Page
+from quorate.api.results import Download, Page
 from quorate.cfs import CfsUnavailableError, Guest, Member, Members
 from quorate.ipc.shared import Changes
 from quorate.schema import Context
@@ -99,7 +99,7 @@ class World:
 
 
 class Api:
-    """Calls of operations as a user, past the gate."""
+    """Calls of operations as a user, past the gate. Results must be as declared."""
 
     def __init__(self, settings: Settings) -> None:
         self.settings = settings
@@ -113,4 +113,9 @@ class Api:
         match = self._router.match(method, path)
         context = Context(settings=self.settings, user=user, node="n1")
         given = {key.replace("_", "-") if key == "next_id" else key: value for key, value in params.items()}
-        return run_operation(match.operation, context, {**match.parameters, **given})
+        result = run_operation(match.operation, context, {**match.parameters, **given})
+        if not isinstance(result, Download):
+            data = plain(result.data if isinstance(result, Page) else result)
+            problem = match.operation.result.check("result", data)[1]
+            assert problem is None, f"{method} {path} is declared differently: {problem}"
+        return result

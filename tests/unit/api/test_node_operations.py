@@ -12,7 +12,7 @@ from quorate.api.results import Page
 from quorate.cluster.commands import CommandError, Result
 from quorate.corosync.errors import LibraryError
 from quorate.host.journal import JournalError
-from quorate.schema import ApiError, Context
+from quorate.schema import ApiError
 from quorate.settings import Settings
 from tests.unit.api.cluster_world import Api
 
@@ -67,6 +67,11 @@ def test_index_lists_every_part(api: Api) -> None:
     assert names == sorted(names)
     assert {"network", "services", "status", "syslog", "tasks", "time", "rrddata", "corosync"} <= set(names)
     assert api("GET", "/nodes/n1/certificates") == [{"name": "info"}]
+    assert api("GET", "/nodes/n1/corosync") == [{"name": "links"}]
+    assert api("GET", "/nodes/n1/tasks/UPID") == [{"name": "log"}, {"name": "status"}]
+    assert {"name": "resources"} in api("GET", "/cluster")
+    assert {"name": "join"} in api("GET", "/cluster/config")
+    assert {"subdir": "nodes"} in api("GET", "/")
 
 
 def test_a_node_without_certificates(api: Api) -> None:
@@ -137,6 +142,8 @@ def test_state_of_a_service(api: Api, monkeypatch: pytest.MonkeyPatch) -> None:
     state = api("GET", "/nodes/n1/services/corosync/state")
     assert (state["service"], state["state"], state["unit-state"]) == ("corosync", "running", "enabled")
     assert asked[0][-1] == "corosync.service"
+    # systemd answers in the order in which it was asked: this one block is the first service's.
+    assert [entry["service"] for entry in api("GET", "/nodes/n1/services")] == ["chrony"]
     assert [entry["subdir"] for entry in api("GET", "/nodes/n1/services/corosync")] == [
         *("state", "start", "stop", "restart", "reload")
     ]
@@ -162,8 +169,18 @@ def test_commands_to_services_are_tasks(api: Api, monkeypatch: pytest.MonkeyPatc
     asked = _systemctl(monkeypatch, "done\n")
     monkeypatch.setattr(node_services, "start_worker", start)
     assert api("POST", "/nodes/n1/services/sshd/restart") == "UPID"
-    assert started == [("srvrestart", "sshd", "root@pam")]
-    assert asked == [["systemctl", "restart", "ssh.service"]]
+    assert api("POST", "/nodes/n1/services/sshd/start") == "UPID"
+    assert api("POST", "/nodes/n1/services/cron/reload") == "UPID"
+    assert started == [
+        ("srvrestart", "sshd", "root@pam"),
+        ("srvstart", "sshd", "root@pam"),
+        ("srvreload", "cron", "root@pam"),
+    ]
+    assert [argv[1:] for argv in asked] == [
+        ["restart", "ssh.service"],
+        ["start", "ssh.service"],
+        ["reload", "cron.service"],
+    ]
 
 
 def test_essential_services_are_not_stopped_by_the_api(api: Api) -> None:
@@ -246,5 +263,4 @@ def test_history_that_is_not_there(api: Api) -> None:
 
 def test_report_is_a_text(settings: Settings, monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setattr(node_status, "run_command", lambda argv, **options: Result(0, "out\n"))
-    text = node_status._report(Context(settings=settings, user="root@pam", node="n1"), "n1")
-    assert "nameserver 10.0.0.53" in text
+    assert "nameserver 10.0.0.53" in Api(settings)("GET", "/nodes/n1/report")
