@@ -73,6 +73,11 @@ class MountBase(Operations):
         self.session = session
         self._call_soon = call_soon
 
+    @property
+    def has_notices(self) -> bool:
+        """Whether ``send_notices`` has anything to do."""
+        return bool(self.notices or self._held)
+
     def send_notices(self) -> None:
         """To be called at the end of every round."""
         if self.session is None:

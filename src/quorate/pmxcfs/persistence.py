@@ -1,7 +1,8 @@
-"""From changes of the tree to the database: one batch of rows per round, and who waits for it.
+"""From changes of the tree to the database: one batch of rows per round or per moment, and who waits for it.
 
 The tree hands out its changes once; here they are passed to the mount at once and to the store at the end of
-the round. What a failing store means for the node is decided in ``daemon``.
+the round, in a cluster some milliseconds later. What a failing store means for the node is decided in
+``node``.
 """
 
 from __future__ import annotations
@@ -37,12 +38,16 @@ class Persistence:
         *,
         changed: Callable[[Iterable[Change]], None],
         failed: Callable[[Exception], None],
+        gather: float = 0.0,
     ) -> None:
+        """``gather``: for how many seconds changes that nobody waits for may be kept back from the store."""
         self.tree = tree
         self._store = store
         self._loop = loop
         self._changed = changed
         self._failed = failed
+        self._gather = gather
+        self._planned = False
         self._changes: list[Change] = []
         self._submitted = 0
         self._finished = 0
@@ -56,11 +61,26 @@ class Persistence:
             self._changed(changes)
 
     def flush(self) -> None:
-        """End of the round: hand everything to the store, in one batch."""
+        """End of the round: what changed goes to the store, now or with what follows soon."""
+        if self.tree.has_changes:
+            self.collect()
+        if self._changes and not self._planned:
+            if not self._gather or self._waiting:
+                self.flush_now()
+            else:
+                self._planned = True
+                self._loop.call_later(self._gather, self._flush_planned)
+
+    def flush_now(self) -> None:
+        """Hand everything to the store, in one batch."""
         self.collect()
         if self._changes:
             changes, self._changes = self._changes, []
             self._submit(rows_from_changes(changes, self.tree.root))
+
+    def _flush_planned(self) -> None:
+        self._planned = False
+        self.flush_now()
 
     def replaced(self, old: Tree, new: Tree) -> None:
         """A foreign state was taken over: its difference becomes one transaction behind all earlier ones."""

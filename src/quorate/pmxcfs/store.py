@@ -28,7 +28,7 @@ CHECKPOINT_BYTES = 4 << 20
 """Written bytes after which the write-ahead log is copied into the database when the worker is idle."""
 CHECKPOINT_FORCED_BYTES = 64 << 20
 """The same under continuous load, so that the log cannot grow for ever."""
-GATHER_SECONDS = 0.05
+GATHER_SECONDS = 0.04
 """How long the worker waits for more before it writes, when nobody waits for the commit (not ``durable``).
 Each transaction writes whole pages and takes the interpreter from the thread that answers requests; a killed
 daemon gets the last moments back from the cluster (decision 0021)."""

@@ -31,16 +31,22 @@ class FakeStore:
 
 
 class Setting:
-    def __init__(self) -> None:
+    def __init__(self, gather: float = 0.0) -> None:
         self.tree = Tree.new(NOW)
         self.store = FakeStore()
-        self.loop = Loop()
+        self.now = 0.0
+        self.loop = Loop(lambda: self.now)
         self.changes: list[Change] = []
         self.failures: list[Exception] = []
         self.persistence = Persistence(
-            self.tree, self.store, self.loop, changed=self.changes.extend, failed=self.failures.append
+            self.tree,
+            self.store,
+            self.loop,
+            changed=self.changes.extend,
+            failed=self.failures.append,
+            gather=gather,
         )
-        self.persistence.flush()
+        self.persistence.flush_now()
         self.finish()
         self.store.batches.clear()
         self.results: list[int] = []
@@ -68,6 +74,26 @@ def test_one_batch_per_round(setting: Setting) -> None:
     setting.persistence.flush()
     assert [[row.inode for row in batch.rows] for batch in setting.store.batches] == [[2, 4, 0]]
     assert len(setting.changes) == 4  # with the format of the new database
+
+
+def test_a_member_gathers_rows_of_several_rounds() -> None:
+    setting = Setting(gather=0.01)
+    setting.tree.create(b"f", 0, NOW, NOW)
+    setting.persistence.flush()
+    setting.tree.write(b"f", 0, NOW, NOW, b"x", 0, False)
+    setting.persistence.flush()
+    assert setting.store.batches == []
+    assert len(setting.changes) == 3  # the mount is told at once
+    setting.now = 0.02
+    setting.loop.run_once(0)
+    assert [[(row.inode, row.data) for row in batch.rows] for batch in setting.store.batches] == [
+        [(2, b"x"), (0, None)]
+    ]
+    setting.tree.delete(b"f", 0, NOW, NOW)
+    setting.persistence.flush()
+    setting.persistence.flush_now()
+    assert setting.store.batches[1].deletes == (2,)
+    setting.loop.close()
 
 
 def test_safe_means_stored(setting: Setting) -> None:
