@@ -110,9 +110,9 @@ def _pairs(node: ast.AST, names: dict[str, str]) -> Iterator[tuple[str, str]]:
     texts = [_text(argument, names) for argument in arguments]
     for first, second in itertools.pairwise(texts):
         if first is not None and second is not None and second.startswith("/"):
-            method = first if first in _METHODS else _VERBS.get(first)
-            if method is not None:
-                yield method, second
+            verb = first if first in _METHODS else _VERBS.get(first)
+            if verb is not None:
+                yield verb, second
 
 
 def _text(node: ast.expr, names: dict[str, str]) -> str | None:
