@@ -35,6 +35,12 @@ MAX_RETRIED = 4
 """More failures than this are no bad luck; then nothing is tried again."""
 
 
+def write_reference() -> int:
+    """Make docs/reference from the declarations; the exit status."""
+    command = [str(VENV / "bin/python"), "-m", "quorate.cli.reference", str(ROOT / "docs/reference")]
+    return subprocess.run(command, cwd=ROOT, check=False).returncode
+
+
 def check() -> int:
     """The quick part; the exit status."""
     return _run_all(QUICK)

@@ -54,6 +54,9 @@ def _parser() -> argparse.ArgumentParser:
     command = commands.add_parser("check", help="the quick tests: lint, types, unit, simulation")
     command.set_defaults(handler=_check)
 
+    command = commands.add_parser("docs", help="write the reference pages anew from the declarations")
+    command.set_defaults(handler=_docs)
+
     command = commands.add_parser("bench", help="measure the file system on a lab; a table and JSON")
     add_arguments(command)
     command.set_defaults(handler=_bench)
@@ -178,6 +181,14 @@ def _test(arguments: argparse.Namespace) -> int:
 
     ensure_setup(browser=True)
     return test(arguments.arguments)
+
+
+def _docs(_: argparse.Namespace) -> int:
+    from lab.checks import write_reference
+    from lab.setup import ensure_setup
+
+    ensure_setup(base=False)
+    return write_reference()
 
 
 def _check(_: argparse.Namespace) -> int:

@@ -130,8 +130,8 @@ class String(Parameter):
 
 
 Unit = Literal["bytes", "seconds", "epoch", "fraction"]
-"""What a number in a result counts, so that a table or page can show it as people read it; ``epoch`` is a time
-in seconds since 1970, ``fraction`` a share of 1."""
+"""What a number in a result counts, so that a table or page can show it as people read it; ``epoch`` is a
+time in seconds since 1970, ``fraction`` a share of 1."""
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -372,14 +372,6 @@ MAX_DIGITS: Final = 30
 
 NULL: Final = Null()
 
-# Result types by their bare names, until every operation declares more than that.
-_BY_NAME: Final[Mapping[str, Parameter]] = {
-    "array": Array(items=AnyValue()),
-    "object": Object(additional=AnyValue()),
-    "string": String(),
-    "integer": Integer(),
-}
-
 Parameters = Mapping[str, Parameter]
 
 
@@ -474,16 +466,11 @@ class Operation:
     description: str
     handler: Handler
     parameters: Parameters = field(default_factory=dict)
-    returns: Parameter | Literal["array", "object", "string", "integer"] = NULL
+    returns: Parameter = NULL
     permission: Permission = ROOT_ONLY
     protected: bool = False
     proxyto_node: bool = False
     allow_token: bool = True
-
-    @property
-    def result(self) -> Parameter:
-        """``returns`` as a declaration."""
-        return _BY_NAME[self.returns] if isinstance(self.returns, str) else self.returns
 
     def call(self, ctx: Context, params: Mapping[str, object], *, words: bool = False) -> object:
         """Check the parameters (ApiError 400) and run the handler."""

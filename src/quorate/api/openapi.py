@@ -149,7 +149,7 @@ def _add_body(entry: Schema, declared: Parameters) -> None:
 
 
 def _responses(operation: Operation) -> Schema:
-    result = operation.result
+    result = operation.returns
     properties: Schema = {"data": json_schema(result)}
     if isinstance(result, Array) and result.paged:
         properties["total"] = {"type": "integer", "description": "How many entries there are in all."}

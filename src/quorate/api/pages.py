@@ -60,9 +60,9 @@ def _link(path: str, name: str) -> str:
 def _children(data: object, place: Place | None) -> Iterable[str]:
     """The names in a list that stand for the placeholder of the paths below."""
     operation = place.operations.get("GET") if place is not None else None
-    if place is None or operation is None or not isinstance(operation.result, Array):
+    if place is None or operation is None or not isinstance(operation.returns, Array):
         return
-    keys = re.findall(r"{([\w-]+)}", operation.result.link or "")
+    keys = re.findall(r"{([\w-]+)}", operation.returns.link or "")
     if place.placeholder is not None and not keys:
         keys = [place.placeholder]
     for element in data if isinstance(data, list) else []:

@@ -189,7 +189,7 @@ class Shell:
                 header=not output.get("noheader"),
                 human=bool(output.get("human-readable", True)),
             )
-            sys.stdout.write(render(data, operation.result, form, style))
+            sys.stdout.write(render(data, operation.returns, form, style))
         return status
 
     def _remote(self, node: str, words: Sequence[str]) -> int:
@@ -240,7 +240,7 @@ class Shell:
         except ApiError as error:
             raise CommandFailed(_refusal(error, "")) from error
         data = plain(found.data if isinstance(found, Page) else found)
-        link = operation.result.link if isinstance(operation.result, Array) else None
+        link = operation.returns.link if isinstance(operation.returns, Array) else None
         keys = re.findall(r"{([\w-]+)}", link or "") or [place.placeholder, "name", "subdir"]
         for element in data if isinstance(data, list) else []:
             name = next((element[key] for key in keys if key in element), None)
@@ -303,7 +303,7 @@ def _describe(command: str, path: str, operation: Operation, options: Mapping[st
 
         from quorate.api.jsonschema import json_schema
 
-        text += f"\nRETURNS: {json.dumps(json_schema(operation.result), indent=3, sort_keys=True)}\n"
+        text += f"\nRETURNS: {json.dumps(json_schema(operation.returns), indent=3, sort_keys=True)}\n"
     return text
 
 

@@ -214,7 +214,7 @@ def _offered(operation: Operation, entry: Entry) -> dict[str, Parameter]:
             f"{password.description} '{ASK}': ask for it, so that it does not show in the list of processes."
         )
         parameters["password"] = replace(password, min_length=None, description=text)
-    return parameters if isinstance(operation.result, Null) else {**OUTPUT, **parameters}
+    return parameters if isinstance(operation.returns, Null) else {**OUTPUT, **parameters}
 
 
 def _special_commands(settings: Settings) -> list[Command]:
@@ -377,7 +377,7 @@ def _refusal(error: ApiError) -> str:
 def _show(operation: Operation, result: object, output: Mapping[str, Any]) -> None:
     form = cast(OutputFormat, output.get("output-format", "text"))
     if result is not None:
-        sys.stdout.write(render(result, operation.result, form, _style(output)))
+        sys.stdout.write(render(result, operation.returns, form, _style(output)))
 
 
 def _style(output: Mapping[str, Any]) -> Style:

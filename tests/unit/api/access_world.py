@@ -72,7 +72,7 @@ class AccessWorld:
         result = calls.run_operation(operation, context, values)
         data = plain(result.data if isinstance(result, Page) else result)
         # What comes out has to look as it is declared.
-        problem = operation.result.check("result", data)[1]
+        problem = operation.returns.check("result", data)[1]
         assert problem is None, f"{name}: {problem}: {data}"
         return data
 

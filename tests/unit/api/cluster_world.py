@@ -116,6 +116,6 @@ class Api:
         result = run_operation(match.operation, context, {**match.parameters, **given})
         if not isinstance(result, Download):
             data = plain(result.data if isinstance(result, Page) else result)
-            problem = match.operation.result.check("result", data)[1]
+            problem = match.operation.returns.check("result", data)[1]
             assert problem is None, f"{method} {path} is declared differently: {problem}"
         return result
