@@ -23,17 +23,22 @@ def _services(ctx: Context, node: str) -> list[Service]:
     try:
         return parse_show(run_command(show_command(), timeout=SHOW_SECONDS).stdout)
     except CommandError as err:
-        raise ApiError(500, f"unable to read the services - {err}") from err
+        raise ApiError(500, f"unable to read the services - {_said(err)}") from err
 
 
 def _state(ctx: Context, node: str, service: str) -> Service:
     try:
         found = parse_show(run_command(show_command([service]), timeout=SHOW_SECONDS).stdout, [service])
     except CommandError as err:
-        raise ApiError(500, f"unable to read the state of '{service}' - {err}") from err
+        raise ApiError(500, f"unable to read the state of '{service}' - {_said(err)}") from err
     if not found:
         raise ApiError(500, f"there is no service '{service}' on this node")
     return found[0]
+
+
+def _said(err: CommandError) -> str:
+    """Without the command's many arguments."""
+    return f"systemctl: {err.stderr.strip() or err.reason}"
 
 
 def _index(ctx: Context, node: str, service: str) -> list[dict[str, str]]:
