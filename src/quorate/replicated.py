@@ -13,12 +13,14 @@ from dataclasses import dataclass, field, replace
 from functools import lru_cache
 from typing import Any, Final, Protocol
 
-from quorate.cfs import Cfs, Guest, Members
+from quorate.cfs import Cfs, CfsError, Guest, Members
 from quorate.ipc.shared import Changes
 from quorate.settings import Settings
 
 FIGURES_SECONDS: Final = 2.0
 """As long as the daemon gives the same text for all figures (status 3.6)."""
+FAILED_SECONDS: Final = 0.5
+"""For so long a daemon that hung is not asked again: each call may have waited 5 s for it."""
 GUEST_PROPERTIES: Final = ("name", "hostname", "tags", "lock", "template")
 STORAGE_FILE: Final = "storage.cfg"
 _LEVEL: Final = 1
@@ -98,17 +100,30 @@ class Replicated:
         self._until = 0.0
         self._state: State | None = None
         self._serial = 0
+        self._failure: CfsError | None = None
+        self._failed_until = 0.0
 
     def state(self) -> State:
-        """Raises CfsError."""
+        """Raises CfsError; for FAILED_SECONDS the same again, so that waiting threads do not queue up."""
         with self._lock:
-            changes = self._source.changes()
-            parts = self._parts(changes)
-            if self._state is None or parts:
-                self._serial += 1
-                before = self._state or State(members=self._source.members())
-                self._state = replace(before, serial=self._serial, **parts)
-            return self._state
+            if self._failure is not None and self._monotonic() < self._failed_until:
+                raise self._failure.with_traceback(None)
+            try:
+                self._failure = None
+                return self._read()
+            except CfsError as err:
+                self._failure = err
+                self._failed_until = self._monotonic() + FAILED_SECONDS
+                raise
+
+    def _read(self) -> State:
+        changes = self._source.changes()
+        parts = self._parts(changes)
+        if self._state is None or parts:
+            self._serial += 1
+            before = self._state or State(members=self._source.members())
+            self._state = replace(before, serial=self._serial, **parts)
+        return self._state
 
     def _parts(self, changes: Changes) -> dict[str, Any]:
         """What has changed, read anew."""

@@ -18,7 +18,7 @@ from quorate.access.users import ROOT, UserConfig
 from quorate.api.results import Encoded
 from quorate.cfs import CfsError
 from quorate.replicated import Replicated, State, Storage, number, replicated_of
-from quorate.schema import All, ApiError, Array, Context, Integer, Number, Object, Operation, String
+from quorate.schema import All, ApiError, Array, Context, Integer, Number, Object, Operation, String, Unit
 from quorate.settings import Settings
 
 MAX_LISTS: Final = 64
@@ -230,18 +230,20 @@ def _resources(ctx: Context, type: str | None = None) -> Encoded:  # noqa: A002 
 # -- declarations ---------------------------------------------------------------------------------------
 
 
-def _figure(text: str) -> Number:
-    return Number(description=text, optional=True)
+def _figure(text: str, unit: Unit | None = None) -> Number:
+    return Number(description=text, unit=unit, optional=True)
 
 
 USAGE: Final = {
-    "uptime": Integer(description="Seconds since it started.", optional=True),
+    "uptime": Integer(description="Seconds since it started.", unit="seconds", optional=True),
     "maxcpu": _figure("Processors."),
-    "cpu": _figure("Load of the processors, 0 to 1."),
-    "maxmem": Integer(description="Bytes of memory.", optional=True),
-    "mem": Integer(description="Bytes of memory in use.", optional=True),
-    "maxdisk": Integer(description="Bytes of the root file system, disk or storage.", optional=True),
-    "disk": Integer(description="Bytes in use there.", optional=True),
+    "cpu": _figure("Load of the processors, 0 to 1.", "fraction"),
+    "maxmem": Integer(description="Bytes of memory.", unit="bytes", optional=True),
+    "mem": Integer(description="Bytes of memory in use.", unit="bytes", optional=True),
+    "maxdisk": Integer(
+        description="Bytes of the root file system, disk or storage.", unit="bytes", optional=True
+    ),
+    "disk": Integer(description="Bytes in use there.", unit="bytes", optional=True),
 }
 """Figures of a node; unknown ones are left out."""
 
@@ -285,10 +287,10 @@ OPERATIONS: Final = [
                         description="Whether all nodes see the same.", enum=(0, 1), optional=True
                     ),
                     **USAGE,
-                    "netin": _figure("Bytes received."),
-                    "netout": _figure("Bytes sent."),
-                    "diskread": _figure("Bytes read."),
-                    "diskwrite": _figure("Bytes written."),
+                    "netin": _figure("Bytes received.", "bytes"),
+                    "netout": _figure("Bytes sent.", "bytes"),
+                    "diskread": _figure("Bytes read.", "bytes"),
+                    "diskwrite": _figure("Bytes written.", "bytes"),
                 }
             )
         ),

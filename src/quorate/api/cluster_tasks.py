@@ -78,9 +78,11 @@ OPERATIONS: Final = [
                     "id": String(description="What it does it to.", optional=True),
                     "user": String(description="Who started it."),
                     "tokenid": String(description="The token with which it was started.", optional=True),
-                    "starttime": Integer(description="Epoch seconds."),
+                    "starttime": Integer(description="Epoch seconds.", unit="epoch"),
                     "pid": Integer(description="Its process, while it runs.", optional=True),
-                    "endtime": Integer(description="Epoch seconds, when it has ended.", optional=True),
+                    "endtime": Integer(
+                        description="Epoch seconds, when it has ended.", unit="epoch", optional=True
+                    ),
                     "status": String(description="How it ended: OK, WARNINGS: N, or why not.", optional=True),
                     "saved": Integer(
                         description="Whether it is in the node's index.", enum=(0, 1), optional=True
@@ -110,7 +112,7 @@ OPERATIONS: Final = [
                 properties={
                     "id": String(description="Identifier in the cluster: UID:NODE."),
                     "uid": Integer(description="Identifier on its node."),
-                    "time": Integer(description="Epoch seconds."),
+                    "time": Integer(description="Epoch seconds.", unit="epoch"),
                     "pri": Integer(description="Severity as of syslog.", minimum=0, maximum=7),
                     "tag": String(description="The program."),
                     "pid": Integer(description="Its process."),

@@ -40,7 +40,7 @@ _TEXTS: Final = {
     "pressurememoryfull": "... in which all did.",
 }
 _POINT: Final[dict[str, Parameter]] = {
-    "time": Integer(description="Epoch seconds."),
+    "time": Integer(description="Epoch seconds.", unit="epoch"),
     **{key: Number(description=text, optional=True) for key, text in _TEXTS.items()},
 }
 

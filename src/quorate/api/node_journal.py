@@ -123,7 +123,7 @@ OPERATIONS: Final = [
             items=Object(
                 properties={
                     "cursor": String(description="Where the entry is in the log."),
-                    "time": Integer(description="Epoch seconds."),
+                    "time": Integer(description="Epoch seconds.", unit="epoch"),
                     "usec": Integer(description="Microseconds of that second."),
                     "priority": Integer(description="Severity as of syslog.", minimum=0, maximum=7),
                     "message": String(description="The text."),

@@ -70,12 +70,12 @@ def _report(ctx: Context, node: str) -> str:
 
 
 def _bytes(*names: str) -> Object:
-    return Object(properties={name: Integer(description="Bytes.") for name in names})
+    return Object(properties={name: Integer(description="Bytes.", unit="bytes") for name in names})
 
 
 _STATUS: Final = Object(
     properties={
-        "uptime": Integer(description="Seconds."),
+        "uptime": Integer(description="Seconds.", unit="seconds"),
         "idle": Integer(description="Always 0."),
         "loadavg": Array(description="Of the last 1, 5 and 15 minutes.", items=String()),
         "kversion": String(description="Kernel, release and version."),
@@ -107,8 +107,8 @@ _STATUS: Final = Object(
                 "family": String(),
             }
         ),
-        "cpu": Number(description="Load of all processors, 0 to 1."),
-        "wait": Number(description="Share of the time in which they waited for disks."),
+        "cpu": Number(description="Load of all processors, 0 to 1.", unit="fraction"),
+        "wait": Number(description="Share of the time in which they waited for disks.", unit="fraction"),
         "memory": _bytes("total", "used", "free", "available"),
         "swap": _bytes("total", "used", "free"),
         "ksm": _bytes("shared"),
@@ -153,7 +153,7 @@ OPERATIONS: Final = [
         returns=Object(
             properties={
                 "timezone": String(description="Name of the zone."),
-                "time": Integer(description="Epoch seconds."),
+                "time": Integer(description="Epoch seconds.", unit="epoch"),
                 "localtime": Integer(description="The same plus the zone's distance from UTC."),
             }
         ),

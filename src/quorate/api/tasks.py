@@ -199,7 +199,7 @@ _IDENTITY: Final[dict[str, Parameter]] = {
     "node": String(description="Where it runs or ran."),
     "pid": Integer(description="Its process."),
     "pstart": Integer(description="When that began, in clock ticks since boot."),
-    "starttime": Integer(description="Epoch seconds."),
+    "starttime": Integer(description="Epoch seconds.", unit="epoch"),
     "type": String(description="What it does."),
     "id": String(description="What it does it to."),
     "user": String(description="Who started it."),
@@ -240,7 +240,9 @@ OPERATIONS: Final = [
                 properties={
                     **_IDENTITY,
                     "status": String(description="RUNNING, or how it ended.", optional=True),
-                    "endtime": Integer(description="Epoch seconds, when it has ended.", optional=True),
+                    "endtime": Integer(
+                        description="Epoch seconds, when it has ended.", unit="epoch", optional=True
+                    ),
                 }
             ),
             link="{upid}",

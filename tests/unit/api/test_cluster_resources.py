@@ -208,6 +208,19 @@ def test_a_daemon_that_is_away(lists: ResourceLists, world: World) -> None:
         lists.of("root@pam", None)
 
 
+def test_a_daemon_that_hangs_is_not_asked_by_every_thread(
+    lists: ResourceLists, world: World, clock: Clock
+) -> None:
+    world.down = True
+    for _ in range(3):
+        with pytest.raises(CfsUnavailableError):
+            lists.of("root@pam", None)
+    assert world.asked == ["changes"]
+    world.down = False
+    clock.now += 0.5
+    assert "node/n1" in _of(lists)
+
+
 def test_answer_is_encoded_once_for_all_formats(lists: ResourceLists) -> None:
     result = lists.of("root@pam", "node")
     answer = success(result, "json")
