@@ -3,7 +3,9 @@
 from __future__ import annotations
 
 import os
+import sys
 from collections.abc import Iterator
+from pathlib import Path
 from typing import Any
 
 import pytest
@@ -135,3 +137,29 @@ def test_a_task_is_watched_to_its_end(host: ApiHost, client: Any) -> None:
     done = Tasks.blocking_status(client, upid, timeout=30, polling_interval=0.1)
     assert (done["status"], done["exitstatus"]) == ("stopped", "OK")
     assert [line["t"] for line in node.tasks(upid).log.get()] == ["hello", "TASK OK"]
+
+
+def test_the_local_back_end_through_pvesh(
+    host: ApiHost, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    from proxmoxer import ProxmoxAPI
+    from proxmoxer.core import ResourceException
+
+    pvesh = tmp_path / "pvesh"
+    pvesh.write_text(
+        f"#!{sys.executable}\nimport sys\nfrom pathlib import Path\nfrom quorate.cli.pvesh import main\n"
+        "from quorate.settings import Settings\n"
+        f"sys.exit(main(sys.argv[1:], Settings(Path({str(host.root)!r}))))\n"
+    )
+    pvesh.chmod(0o755)
+    monkeypatch.setenv("PATH", f"{tmp_path}:{os.environ['PATH']}")
+    local = ProxmoxAPI(backend="local", service="PVE")
+    assert local.version.get()["release"]
+    assert [entry["name"] for entry in local.cluster.status.get()] == [host.node]
+    local.access.groups.post(groupid="shell", comment="with blanks and 'quotes'")
+    assert local.access.groups("shell").get()["comment"] == "with blanks and 'quotes'"
+    assert local.access.groups("shell").delete() is None
+    with pytest.raises(ResourceException, match=r"^400 .*Parameter verification failed"):
+        local.cluster.nextid.get(vmid="x")
+    with pytest.raises(ResourceException, match="No 'get' handler defined for '/nosuch'"):
+        local.nosuch.get()

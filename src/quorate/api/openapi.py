@@ -27,7 +27,10 @@ the numbers 0 and 1 in both directions. Errors carry their text in the status li
 
 Log in with `POST /access/ticket`: send the ticket as cookie `PVEAuthCookie`, and the token against
 cross-site requests as header `CSRFPreventionToken` with every method but GET. Or use an API token:
-`Authorization: PVEAPIToken=USER@REALM!NAME=SECRET`."""
+`Authorization: PVEAPIToken=USER@REALM!NAME=SECRET`.
+
+Beside the operations: `/api2/events` tells what changed (Server-Sent Events), `/metrics` is for
+Prometheus."""
 
 _ERROR: Final[Schema] = {
     "type": "object",
