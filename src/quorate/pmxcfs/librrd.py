@@ -33,6 +33,10 @@ class LibrrdError(Exception):
     """librrd is missing, or a call of it failed; the text is librrd's."""
 
 
+class LibrrdMissingError(LibrrdError):
+    """The library is not installed."""
+
+
 def create(path: str, step: int, start: int, arguments: Sequence[str]) -> None:
     """Make the file ``path``; raises LibrrdError."""
     library = _load()
@@ -89,7 +93,7 @@ def _load() -> Any:
         try:
             _library = _ffi.dlopen(SONAME)
         except OSError as error:
-            raise LibrrdError(f"cannot load {SONAME} (package {PACKAGE}): {error}") from error
+            raise LibrrdMissingError(f"cannot load {SONAME} (package {PACKAGE}): {error}") from error
     return _library
 
 

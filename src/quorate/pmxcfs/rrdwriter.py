@@ -15,7 +15,7 @@ from pathlib import Path
 from typing import Final
 
 from quorate.pmxcfs import librrd, rrd
-from quorate.pmxcfs.librrd import LibrrdError
+from quorate.pmxcfs.librrd import LibrrdError, LibrrdMissingError
 from quorate.pmxcfs.rrdcached import Rrdcached, RrdcachedError
 
 MAX_QUEUED: Final = 65536
@@ -58,6 +58,7 @@ class RrdWriter:
         self._cached: Rrdcached | None = None
         self._not_before = 0.0
         self._absent = False
+        self._without_library = False
         self._logged_at = -LOG_PERIOD
         self._unlogged = 0
 
@@ -119,6 +120,10 @@ class RrdWriter:
                 librrd.update(str(path), update.text)
         except rrd.RrdError as error:
             self._report("RRD update error: %s", error)
+        except LibrrdMissingError:
+            if not self._without_library:
+                self._log.info("package %s is not installed: no RRD files are written", librrd.PACKAGE)
+            self._without_library = True
         except LibrrdError as error:
             self._report("%s", error)
         except OSError as error:

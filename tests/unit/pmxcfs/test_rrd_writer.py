@@ -209,6 +209,21 @@ def test_the_base_directory_is_made(tmp_path: Path, files: Files) -> None:
     assert len(files.created) == 1
 
 
+def test_a_node_without_the_library_says_so_once_and_not_as_a_warning(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch, caplog: pytest.LogCaptureFixture
+) -> None:
+    caplog.set_level(logging.INFO)
+    monkeypatch.setattr(librrd, "SONAME", "libnot-there.so.8")
+    monkeypatch.setattr(librrd, "_library", None)
+    writer = writer_in(tmp_path)
+    for _ in range(3):
+        writer.submit(KEY, VALUE)
+    writer.stop(10)
+    found = [record.levelname for record in caplog.records if "librrd8 is not installed" in record.message]
+    assert found == ["INFO"]
+    assert len(caplog.records) == 1
+
+
 def test_a_base_directory_that_cannot_be_made_is_said_once(
     tmp_path: Path, files: Files, caplog: pytest.LogCaptureFixture
 ) -> None:
