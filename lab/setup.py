@@ -59,8 +59,8 @@ COMMANDS = (
 
 
 def ensure_setup(*, base: bool = True, browser: bool = False) -> None:
-    """Everything; with ``base`` False all but the nodes' root; ``browser``: also what its tests
-    need. Raises LabError and says what is missing.
+    """Everything; with ``base`` False all but the nodes' root; ``browser``: also one for the
+    web interface's tests. Raises LabError and says what is missing.
     """
     ensure_debian()
     ensure_packages([*PACKAGES, *missing_packages(), *(BROWSER if browser else ())])

@@ -15,7 +15,7 @@ import { FormDialog } from "../shared/FormDialog";
 type Dialog = { kind: "add" } | { kind: "edit" | "delete"; group: Group };
 
 export default function Groups(): ReactElement {
-  const groups = usePolled<Group[]>("/access/groups", 15);
+  const groups = usePolled<Group[]>("/access/groups", 15, {}, ["access"]);
   const [dialog, setDialog] = useState<Dialog>();
   const close = (): void => {
     setDialog(undefined);

@@ -19,7 +19,7 @@ const KINDS = [
 ] as const;
 
 export default function Permissions(): ReactElement {
-  const acl = usePolled<AclEntry[]>("/access/acl", 15);
+  const acl = usePolled<AclEntry[]>("/access/acl", 15, {}, ["access"]);
   const [isAdding, setAdding] = useState(false);
   const [removing, setRemoving] = useState<AclEntry>();
   const close = (): void => {

@@ -15,7 +15,7 @@ import { FormDialog } from "../shared/FormDialog";
 type Dialog = { kind: "add" } | { kind: "edit" | "delete"; role: Role };
 
 export default function Roles(): ReactElement {
-  const roles = usePolled<Role[]>("/access/roles", 15);
+  const roles = usePolled<Role[]>("/access/roles", 15, {}, ["access"]);
   const [dialog, setDialog] = useState<Dialog>();
   const close = (): void => {
     setDialog(undefined);

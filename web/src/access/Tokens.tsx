@@ -22,7 +22,7 @@ interface Row extends Token {
 type Dialog = { kind: "add" } | { kind: "edit" | "delete"; row: Row } | { kind: "secret"; id: string; value: string };
 
 export default function Tokens(): ReactElement {
-  const users = usePolled<User[]>("/access/users", 15, { full: 1 });
+  const users = usePolled<User[]>("/access/users", 15, { full: 1 }, ["access"]);
   const [dialog, setDialog] = useState<Dialog>();
   const rows = users.data?.flatMap((user) => (user.tokens ?? []).map((token) => ({ ...token, userid: user.userid })));
   const close = (): void => {

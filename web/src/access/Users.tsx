@@ -18,7 +18,7 @@ import SecondFactorDialog from "./SecondFactorDialog";
 type Dialog = { kind: "add" } | { kind: "edit" | "password" | "factor" | "delete"; user: User };
 
 export default function Users(): ReactElement {
-  const users = usePolled<User[]>("/access/users", 15, { full: 1 });
+  const users = usePolled<User[]>("/access/users", 15, { full: 1 }, ["access"]);
   const [dialog, setDialog] = useState<Dialog>();
   const close = (): void => {
     setDialog(undefined);

@@ -38,7 +38,7 @@ export async function call<T>(
     } catch (error) {
       if (options.signal?.aborted) throw error;
       const failure = asFailure(error);
-      if (failure.status !== 401 || options.quiet) throw failure;
+      if (failure.status !== 401 || options.quiet || session.toleratesRefusals()) throw failure;
       const again = session.untilLoggedIn();
       session.expire();
       await again;

@@ -3,6 +3,7 @@
 import { useCallback, useEffect, useRef, useState, useSyncExternalStore } from "react";
 
 import { get } from "./client";
+import { listen, type Topic } from "./events";
 import { asFailure, type ApiFailure } from "./failure";
 import * as session from "./session";
 import type { Parameters } from "./transport";
@@ -14,12 +15,26 @@ export interface Polled<T> {
   reload: () => void;
 }
 
-/** Read `path` now and every `seconds` (0: once); nothing while `path` is null or the page is hidden. */
-export function usePolled<T>(path: string | null, seconds = 0, parameters: Parameters = {}): Polled<T> {
+/** Read `path` now, every `seconds` (0: not again) and when one of `topics` has changed; nothing while `path` is
+ * null or the page is hidden. */
+export function usePolled<T>(
+  path: string | null,
+  seconds = 0,
+  parameters: Parameters = {},
+  topics: readonly Topic[] = [],
+): Polled<T> {
   const key = path === null ? null : JSON.stringify([path, parameters]);
   const [found, setFound] = useState<{ key: string | null; data?: T; failure?: ApiFailure }>({ key });
   const [round, setRound] = useState(0);
   const reload = useCallback(() => setRound((count) => count + 1), []);
+  const hears = key === null || seconds === 0 ? "" : topics.join(" ");
+  useEffect(() => {
+    if (hears === "") return;
+    const mine = hears.split(" ") as Topic[];
+    return listen((changed) => {
+      if (mine.some((topic) => changed.has(topic))) reload();
+    });
+  }, [hears, reload]);
   useEffect(() => {
     if (key === null) return;
     const [where, what] = JSON.parse(key) as [string, Parameters];

@@ -4,6 +4,7 @@
 import { useSyncExternalStore } from "react";
 
 import { get } from "./client";
+import { isStreaming, listen } from "./events";
 import { asFailure, type ApiFailure } from "./failure";
 import type { ClusterEntry, NodeEntry, Resource, StatusEntry, Task } from "./model";
 
@@ -58,18 +59,17 @@ function subscribe(listener: () => void): () => void {
 
 function start(): () => void {
   abort = new AbortController();
-  let streaming = false;
   let last = 0;
   const tick = (): void => {
-    if (document.hidden || Date.now() - last < (streaming ? SLOW_POLL_MS : POLL_MS) - 100) return;
+    if (document.hidden || Date.now() - last < (isStreaming() ? SLOW_POLL_MS : POLL_MS) - 100) return;
     last = Date.now();
     refresh();
   };
   const timer = setInterval(tick, POLL_MS);
-  const stream = openStream(
-    (parts) => refresh(...parts),
-    (works) => (streaming = works),
-  );
+  const stream = listen((topics) => {
+    const parts = ALL.filter((part) => topics.has(part));
+    if (parts.length > 0 && !document.hidden) refresh(...parts);
+  });
   const seen = (): void => {
     if (!document.hidden) refresh();
   };
@@ -118,13 +118,6 @@ async function readPart(
     // A user without Sys.Audit sees the nodes of the resource list
     return failure.status === 403 ? { update: {} } : { update: {}, failure };
   }
-}
-
-/** Server-sent events of the API; the browser connects again by itself. */
-function openStream(changed: (parts: Part[]) => void, works: (yes: boolean) => void): () => void {
-  void changed;
-  works(false);
-  return () => undefined;
 }
 
 function publish(update: Partial<Live>): void {

@@ -226,3 +226,31 @@ export interface SecondFactor {
   created?: number;
   enable?: Flag;
 }
+
+/** `GET /cluster/quorum`: the votes as Corosync counts them. */
+export interface QuorumData {
+  clustered: Flag;
+  quorate: Flag;
+  votes: number;
+  expected: number;
+  needed: number;
+  flags: string[];
+  nodes: { name: string; nodeid: number; votes: number; state: string }[];
+  qdevice?: { name: string; votes: number; alive: Flag; votes_for_us: Flag };
+}
+
+/** `GET /nodes/{node}/corosync/links`: one link from that node to another. */
+export interface LinkState {
+  node: string;
+  nodeid: number;
+  link: number;
+  address?: string;
+  local_address?: string;
+  priority: number;
+  enabled: Flag;
+  connected: Flag;
+  /** Microseconds there and back. */
+  latency?: number;
+  up_count?: number;
+  down_count?: number;
+}

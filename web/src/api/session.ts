@@ -30,6 +30,7 @@ type State =
 let state: State = { kind: "starting" };
 const listeners = new Set<() => void>();
 let waiting: (() => void)[] = [];
+let tolerated = 0;
 let timer: ReturnType<typeof setTimeout> | undefined;
 
 export const getState = (): State => state;
@@ -90,7 +91,20 @@ export function logOut(notice?: string): void {
 
 /** The server no longer takes our ticket: ask for a login over whatever is on the page. */
 export function expire(): void {
-  if (state.kind === "in" && !state.expired) set({ ...state, expired: true });
+  if (state.kind === "in" && !state.expired && tolerated === 0) set({ ...state, expired: true });
+}
+
+/** While a join runs the node changes its keys: refused tickets mean nothing until the returned function is
+ * called. */
+export function tolerateRefusals(): () => void {
+  tolerated += 1;
+  return () => {
+    tolerated -= 1;
+  };
+}
+
+export function toleratesRefusals(): boolean {
+  return tolerated > 0;
 }
 
 /** Resolves when somebody has logged in again. */

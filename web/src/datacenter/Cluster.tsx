@@ -34,8 +34,8 @@ export default function Cluster({ live }: { live: Live }): ReactElement {
   const [dialog, setDialog] = useState<Dialog>();
   const [removing, setRemoving] = useState<string>();
   const isPaused = dialog !== undefined || removing !== undefined;
-  const join = usePolled<JoinAnswer>("/cluster/config/join", isPaused ? 0 : 15);
-  const nodes = usePolled<ConfigNode[]>("/cluster/config/nodes", isPaused ? 0 : 5);
+  const join = usePolled<JoinAnswer>("/cluster/config/join", isPaused ? 0 : 15, {}, ["config", "status"]);
+  const nodes = usePolled<ConfigNode[]>("/cluster/config/nodes", isPaused ? 0 : 5, {}, ["config", "status"]);
   const isStandalone =
     join.failure?.status === 424 || (join.failure?.message.includes("node is not in a cluster") ?? false);
   const isRoot = current()?.username === "root@pam";

@@ -45,10 +45,10 @@ export function DatacenterPage({ tab, live }: { tab: string; live: Live }): Reac
         component="nav"
       >
         {tabs.map(([key, label]) => (
-          <Tab key={key} eventKey={key} href={`#/datacenter/${key}`} title={<TabTitleText>{label}</TabTitleText>} />
+          <Tab key={key} eventKey={key} tabContentId="tab-content" href={`#/datacenter/${key}`} title={<TabTitleText>{label}</TabTitleText>} />
         ))}
       </Tabs>
-      <div className="q-tab">
+      <div className="q-tab" id="tab-content">
         <Suspense fallback={<Spinner className="q-waiting" aria-label="Loading the tab" />}>{present?.[2]()}</Suspense>
       </div>
     </>

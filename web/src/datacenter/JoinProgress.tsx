@@ -7,7 +7,7 @@ import { useEffect, useState, type ReactElement } from "react";
 import { get, path } from "../api/client";
 import { asFailure } from "../api/failure";
 import type { LogLine, TaskStatus } from "../api/model";
-import { logOut } from "../api/session";
+import { logOut, tolerateRefusals } from "../api/session";
 import { send } from "../api/transport";
 import { nextPhase, START, type JoinState } from "../logic/joinPhases";
 import { parseUpid } from "../logic/upid";
@@ -31,6 +31,7 @@ export function JoinProgress({ upid, clusterName, onClose }: Props): ReactElemen
 
   useEffect(() => {
     const abort = new AbortController();
+    const restore = tolerateRefusals();
     let timer: ReturnType<typeof setTimeout> | undefined;
     let present = START;
     const look = async (): Promise<void> => {
@@ -43,6 +44,7 @@ export function JoinProgress({ upid, clusterName, onClose }: Props): ReactElemen
     void look();
     return () => {
       abort.abort();
+      restore();
       clearTimeout(timer);
     };
   }, [upid]);

@@ -18,7 +18,7 @@ type Found = Record<string, unknown>;
 
 export default function Options(): ReactElement {
   const [editing, setEditing] = useState<OptionRow>();
-  const options = usePolled<Found>("/cluster/options", editing ? 0 : 5);
+  const options = usePolled<Found>("/cluster/options", editing ? 0 : 5, {}, ["config"]);
   const canEdit = may("dc", "Sys.Modify");
   const close = (): void => {
     setEditing(undefined);

@@ -1,39 +1,37 @@
-/* The facts for quorum in words: members from the live state, votes from Corosync's configuration. */
+/* The facts for quorum in words: Corosync's own count, else members with one vote each. */
 
 import { usePolled } from "../api/hooks";
 import type { Live } from "../api/live";
-import type { ConfigNode } from "../api/model";
+import type { QuorumData } from "../api/model";
 import { may } from "../api/session";
-import { quorumWords, type QuorumWords } from "../logic/quorum";
+import { quorumWords, type QuorumFacts, type QuorumWords } from "../logic/quorum";
 
-const SECONDS = 15;
+const SECONDS = 5;
 
 /** Undefined outside a cluster, and until the state is known. */
 export function useQuorum(live: Live): QuorumWords | undefined {
   const isMember = live.cluster !== undefined && may("dc", "Sys.Audit");
-  const config = usePolled<ConfigNode[]>(isMember ? "/cluster/config/nodes" : null, SECONDS);
-  const device = usePolled<Record<string, string>>(isMember ? "/cluster/config/qdevice" : null, SECONDS);
+  const quorum = usePolled<QuorumData>(isMember ? "/cluster/quorum" : null, SECONDS, {}, ["status"]);
   if (!live.cluster) return undefined;
-  const votes = new Map((config.data ?? []).map((node) => [node.name, Number(node["quorum_votes"] ?? 1)]));
-  const given = deviceVotes(device.data, live.members.length);
-  return quorumWords({
-    quorate: live.cluster.quorate === 1,
-    voters: live.members.map((member) => ({
-      name: member.name,
-      votes: votes.get(member.name) ?? 1,
-      online: member.online === 1,
-    })),
-    ...(given ? { device: given } : {}),
-  });
+  return quorumWords(quorum.data?.clustered ? factsOf(quorum.data) : factsOfMembers(live));
 }
 
-/** Its votes follow from its algorithm; it gives them while it is connected. */
-function deviceVotes(
-  device: Record<string, string> | undefined,
-  members: number,
-): { votes: number; given: number } | undefined {
-  const state = device?.["State"];
-  if (!device || state === undefined) return undefined;
-  const votes = device["Algorithm"] === "LMS" ? Math.max(1, members - 1) : 1;
-  return { votes, given: state === "Connected" ? votes : 0 };
+function factsOf(data: QuorumData): QuorumFacts {
+  const facts: QuorumFacts = {
+    quorate: data.quorate === 1,
+    voters: data.nodes.map(({ name, votes, state }) => ({ name, votes, online: state === "member" })),
+    expected: data.expected,
+    needed: data.needed,
+  };
+  const device = data.qdevice;
+  if (!device) return facts;
+  const gives = device.alive && device.votes_for_us;
+  return { ...facts, device: { votes: device.votes, given: gives ? device.votes : 0 } };
+}
+
+function factsOfMembers(live: Live): QuorumFacts {
+  return {
+    quorate: live.cluster?.quorate === 1,
+    voters: live.members.map((member) => ({ name: member.name, votes: 1, online: member.online === 1 })),
+  };
 }

@@ -59,3 +59,10 @@ const PRESENT: Readonly<Record<string, string>> = {
 export function taskTitle(type: string, id: string): string {
   return `${PRESENT[type] ?? type}${id ? ` ${id}` : ""}`;
 }
+
+/** Microseconds as milliseconds, with as many digits as mean something. */
+export function milliseconds(microseconds: number | undefined): string {
+  if (microseconds === undefined || microseconds <= 0) return "";
+  const value = microseconds / 1000;
+  return `${value.toFixed(value >= 10 ? 0 : value >= 1 ? 1 : 2)} ms`;
+}

@@ -40,10 +40,10 @@ export default function NodePage({ node, tab, live }: { node: string; tab: strin
         component="nav"
       >
         {tabs.map(([key, label]) => (
-          <Tab key={key} eventKey={key} href={`#/node/${encodeURIComponent(node)}/${key}`} title={<TabTitleText>{label}</TabTitleText>} />
+          <Tab key={key} eventKey={key} tabContentId="tab-content" href={`#/node/${encodeURIComponent(node)}/${key}`} title={<TabTitleText>{label}</TabTitleText>} />
         ))}
       </Tabs>
-      <div className="q-tab">
+      <div className="q-tab" id="tab-content">
         <Suspense fallback={<Spinner className="q-waiting" aria-label="Loading the tab" />}>{present?.[2]()}</Suspense>
       </div>
     </>

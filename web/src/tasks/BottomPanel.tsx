@@ -59,7 +59,7 @@ export default function BottomPanel({ tasks }: { tasks: readonly Task[] }): Reac
 }
 
 function RecentLog(): ReactElement {
-  const log = usePolled<ClusterLogEntry[]>("/cluster/log", 3, { max: MOST });
+  const log = usePolled<ClusterLogEntry[]>("/cluster/log", 3, { max: MOST }, ["log"]);
   return (
     <>
       <Failure failure={log.failure} title="The cluster log could not be read" />

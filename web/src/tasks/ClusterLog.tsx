@@ -13,7 +13,7 @@ const SECONDS = 3;
 
 export default function ClusterLog(): ReactElement {
   const [most, setMost] = useState("50");
-  const log = usePolled<ClusterLogEntry[]>("/cluster/log", SECONDS, { max: Number(most) });
+  const log = usePolled<ClusterLogEntry[]>("/cluster/log", SECONDS, { max: Number(most) }, ["log"]);
   return (
     <>
       <ClusterLogTable log={log.data} />

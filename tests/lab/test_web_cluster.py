@@ -1,0 +1,259 @@
+"""A person makes a cluster in the browser and lives with it: the whole way on one lab, by role and name.
+
+One test, since each step stands on the one before. Pictures of every step lie in artifacts/web/.
+"""
+
+from __future__ import annotations
+
+import re
+import time
+from collections.abc import Callable, Iterator
+from pathlib import Path
+
+import pytest
+from playwright.sync_api import Browser, Response, expect
+
+from lab import Lab
+from lab.base import ROOT_PASSWORD
+from tests.lab.support_web import JOIN_MS, PATIENCE, Person, browser_in
+
+CLUSTER = "weblab"
+MAX_FIRST_LOAD = 350_000
+"""Compressed bytes until the tree is shown for the first time."""
+
+
+@pytest.fixture
+def lab(new_lab: Callable[..., Lab]) -> Lab:
+    return new_lab(nodes=3)
+
+
+@pytest.fixture
+def browser(lab: Lab, tmp_path: Path) -> Iterator[Browser]:
+    with browser_in(lab, tmp_path) as found:
+        yield found
+
+
+@pytest.mark.timeout(1500)
+def test_a_person_makes_a_cluster_and_lives_with_it(
+    lab: Lab, browser: Browser, allow_warnings: Callable[[str], None]
+) -> None:
+    allow_warnings(r".")  # joins, a cut and a dead node; the daemons' words are other tests' business
+    n1, n2, n3 = lab.nodes
+    admin = Person(browser, n1)
+    first_visit(admin)
+    create_cluster(admin)
+    information = copy_join_information(admin)
+    for node in (n2, n3):
+        newcomer = Person(browser, node)
+        join_cluster(newcomer, information)
+        admin.sees_node(node.name, "online")
+        assert newcomer.faults == []
+        newcomer.context.close()
+    admin.sees_quorum("3 of 3 votes present, 2 needed", "One more node may fail")
+    admin.picture("05-three-nodes")
+    links_are_up(admin)
+    write_option(admin)
+    finish_a_form_after_the_session_has_ended(admin)
+    watch_a_task(admin)
+
+    n3.power_cut()
+    admin.sees_node("n3", "offline")
+    admin.sees_quorum("2 of 3 votes present, 2 needed", "Losing one more node stops changes")
+    admin.picture("09-node-off")
+    remove_node(admin, "n3")
+    admin.sees_quorum("2 of 2 votes present, 2 needed", "Losing one more node stops changes")
+
+    lab.cut("n2")
+    admin.sees_quorum("1 of 2 votes present, 2 needed", "Changes are stopped")
+    admin.picture("11-no-quorum")
+    lab.heal()
+    admin.sees_quorum("2 of 2 votes present, 2 needed", "Losing one more node stops changes")
+    admin.sees_node("n2", "online")
+    admin.picture("12-quorum-again")
+    looks(browser, lab)
+    assert admin.faults == []
+
+
+def first_visit(admin: Person) -> None:
+    """Log in, and see the tree; what was loaded for it is bounded."""
+    received: list[Response] = []
+
+    def keep(answer: Response) -> None:
+        received.append(answer)
+
+    admin.page.on("response", keep)
+    admin.open()
+    expect(admin.page.get_by_label("User name")).to_be_visible()
+    admin.picture("01-login")
+    started = time.monotonic()
+    admin.log_in()
+    admin.sees_node("n1", "online")
+    seconds = time.monotonic() - started
+    files = [answer for answer in received if "/api2/" not in answer.url]
+    admin.page.remove_listener("response", keep)
+    load = sum(answer.request.sizes()["responseBodySize"] for answer in files)
+    print(f"login to tree: {seconds:.2f} s; first load: {load / 1000:.0f} kB in {len(files)} files")
+    assert 0 < load <= MAX_FIRST_LOAD
+    expect(admin.page.get_by_text("Standalone node - no cluster defined.")).to_be_visible()
+    assert admin.barriers() == []
+    admin.picture("02-standalone")
+
+
+def create_cluster(admin: Person) -> None:
+    page = admin.page
+    admin.go("datacenter/cluster")
+    page.get_by_role("button", name="Create Cluster").click()
+    dialog = page.get_by_role("dialog", name="Create Cluster")
+    dialog.get_by_label("Cluster Name").fill("name-that-is-too-long")
+    expect(dialog.get_by_text("At most 15 characters.")).to_be_visible()
+    dialog.get_by_label("Cluster Name").fill(CLUSTER)
+    expect(dialog.get_by_label("Address of link 0")).to_have_value(admin.node.address())
+    assert admin.barriers() == []
+    admin.picture("03-create")
+    dialog.get_by_role("button", name="Create", exact=True).click()
+    viewer = page.get_by_role("dialog", name="Create Cluster")
+    expect(viewer.get_by_text("TASK OK")).to_be_visible(timeout=JOIN_MS)
+    viewer.get_by_role("button", name="Close").last.click()
+    expect(page.get_by_role("heading", name=f"Datacenter ({CLUSTER})")).to_be_visible(timeout=PATIENCE)
+
+
+def copy_join_information(admin: Person) -> str:
+    page = admin.page
+    page.get_by_role("button", name="Join Information").click()
+    dialog = page.get_by_role("dialog", name="Cluster Join Information")
+    expect(dialog.get_by_label("IP Address")).to_have_value(admin.node.address())
+    dialog.get_by_role("button", name="Copy Information").click()
+    expect(dialog.get_by_text("Copied.")).to_be_visible()
+    admin.picture("04-join-information")
+    copied = str(page.evaluate("navigator.clipboard.readText()"))
+    assert copied == dialog.get_by_label("Join Information").input_value()
+    dialog.get_by_role("button", name="Close").last.click()
+    return copied
+
+
+def join_cluster(newcomer: Person, information: str) -> None:
+    """Paste, join, watch it, and be brought back by the page itself."""
+    page = newcomer.page
+    newcomer.open("#/datacenter/cluster")
+    newcomer.log_in()
+    page.get_by_role("button", name="Join Cluster").click()
+    dialog = page.get_by_role("dialog", name="Cluster Join")
+    dialog.get_by_role("textbox", name="Information").fill("no such thing")
+    expect(dialog.get_by_text("Does not seem like a valid encoded Cluster Information!")).to_be_visible()
+    dialog.get_by_role("textbox", name="Information").fill(information)
+    dialog.get_by_role("textbox", name="Password").fill(ROOT_PASSWORD)
+    newcomer.picture(f"04-join-{newcomer.node.name}")
+    dialog.get_by_role("button", name=f"Join '{CLUSTER}'").click()
+    expect(page.get_by_role("dialog", name=f"Joining '{CLUSTER}'")).to_be_visible()
+    newcomer.picture(f"04-joining-{newcomer.node.name}")
+    expect(page.get_by_role("dialog", name="Join Task Finished")).to_be_visible(timeout=JOIN_MS)
+    newcomer.picture(f"04-joined-{newcomer.node.name}")
+    expect(page.get_by_label("User name")).to_be_visible(timeout=PATIENCE)  # nobody pressed reload
+    newcomer.log_in()
+    expect(page.get_by_text(f"This node has joined '{CLUSTER}'.")).to_be_visible(timeout=PATIENCE)
+    newcomer.sees_node("n1", "online")
+    newcomer.picture(f"04-back-{newcomer.node.name}")
+
+
+def links_are_up(admin: Person) -> None:
+    admin.go("datacenter/cluster")
+    matrix = admin.page.get_by_role("grid", name="Link 0")
+    expect(matrix.get_by_text(re.compile(r"^up"))).to_have_count(6, timeout=PATIENCE)
+    admin.picture("06-cluster")
+    assert admin.barriers() == []
+
+
+def write_option(admin: Person) -> None:
+    page = admin.page
+    admin.go("datacenter/options")
+    page.get_by_role("button", name="Edit Next Free VMID Range").click()
+    dialog = page.get_by_role("dialog", name="Edit: Next Free VMID Range")
+    dialog.get_by_label("Lower").fill("2000")
+    dialog.get_by_label("Upper").fill("1000")
+    expect(dialog.get_by_text("The upper end lies below the lower one.")).to_be_visible()
+    dialog.get_by_label("Upper").fill("3000")
+    dialog.get_by_role("button", name="OK").click()
+    expect(page.get_by_text("lower=2000,upper=3000")).to_be_visible()
+    admin.picture("07-options")
+    assert "next-id: lower=2000,upper=3000" in admin.node.read_file("/etc/pve/datacenter.cfg")
+
+
+def finish_a_form_after_the_session_has_ended(admin: Person) -> None:
+    """What was typed before the ticket was refused is sent after the login over the form."""
+    page = admin.page
+    page.get_by_role("button", name="Edit MAC address prefix").click()
+    page.get_by_label("MAC address prefix").last.fill("02:AB")
+    admin.context.clear_cookies()
+    page.get_by_role("button", name="OK").click()
+    again = page.get_by_role("dialog", name="The session has ended")
+    expect(again).to_be_visible()
+    admin.picture("07-session-ended")
+    again.get_by_label("Password").fill(ROOT_PASSWORD)
+    again.get_by_role("button", name="Log in").click()
+    expect(again).to_be_hidden()
+    expect(page.get_by_role("dialog")).to_have_count(0)
+    expect(page.get_by_text("02:AB")).to_be_visible()
+    assert "mac_prefix: 02:AB" in admin.node.read_file("/etc/pve/datacenter.cfg")
+
+
+def watch_a_task(admin: Person) -> None:
+    """Restart a service of another node, from here."""
+    page = admin.page
+    admin.go("node/n2/services")
+    row = page.get_by_role("row").filter(has_text="pvestatd")
+    row.get_by_role("button").click()
+    page.get_by_role("menuitem", name="Restart").click()
+    viewer = page.get_by_role("dialog", name=re.compile("Restart service"))
+    expect(viewer.get_by_text("TASK OK")).to_be_visible(timeout=PATIENCE)
+    expect(viewer.get_by_text("OK", exact=True)).to_be_visible(timeout=PATIENCE)
+    admin.picture("08-task")
+    viewer.get_by_role("button", name="Close").last.click()
+    admin.go("datacenter/tasks")
+    table = page.get_by_role("grid", name="Cluster tasks")
+    expect(table.get_by_role("button", name=re.compile("Restart service")).first).to_be_visible()
+    admin.picture("08-tasks")
+
+
+def remove_node(admin: Person, name: str) -> None:
+    page = admin.page
+    admin.go("datacenter/cluster")
+    table = page.get_by_role("grid", name="Cluster Nodes")
+    expect(table.get_by_role("row")).to_have_count(4)
+    open_removal(admin, "n2")
+    expect(page.get_by_text("n2 is online. Power it off first")).to_be_visible()
+    page.get_by_role("button", name="Cancel").click()
+    open_removal(admin, name)
+    dialog = page.get_by_role("dialog", name=f"Remove node {name}")
+    dialog.get_by_label(f"Type the node's name, {name}, to confirm").fill(name)
+    admin.picture("10-remove")
+    dialog.get_by_role("button", name="Remove", exact=True).click()
+    expect(dialog).to_be_hidden(timeout=PATIENCE)
+    expect(table.get_by_role("row")).to_have_count(3, timeout=PATIENCE)
+
+
+def open_removal(admin: Person, name: str) -> None:
+    row = admin.page.get_by_role("grid", name="Cluster Nodes").get_by_role("row").filter(has_text=name)
+    row.get_by_role("button").click()
+    admin.page.get_by_role("menuitem", name="Remove node").click()
+
+
+def looks(browser: Browser, lab: Lab) -> None:
+    """The same pages dark and on a phone: nothing is wider than the screen, nothing keeps anybody out."""
+    for dark, phone in ((True, False), (False, True), (True, True)):
+        person = Person(browser, lab.node("n1"), dark=dark, phone=phone)
+        person.open()
+        person.page.get_by_label("User name").fill("root")
+        person.page.get_by_label("Password").fill(ROOT_PASSWORD)
+        person.page.get_by_label("Realm").select_option("pam")
+        person.page.keyboard.press("Enter")
+        expect(person.page.get_by_role("heading", name="Datacenter")).to_be_visible()
+        kind = f"{'dark' if dark else 'light'}-{'phone' if phone else 'desk'}"
+        for place in ("datacenter/summary", "datacenter/cluster", "datacenter/options", "node/n1/summary"):
+            person.go(place)
+            expect(person.page.get_by_role("progressbar", name=re.compile("^Loading"))).to_have_count(0)
+            person.picture(f"{kind}-{place.replace('/', '-')}")
+            assert person.barriers() == [], (kind, place)
+            width = person.page.evaluate("document.documentElement.scrollWidth - innerWidth")
+            assert width <= 0, f"{kind} {place}: {width} px wider than the screen"
+        assert person.faults == []
+        person.context.close()
