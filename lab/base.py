@@ -37,7 +37,7 @@ PACKAGES = _words(
     # the cluster engine and its third vote
     "corosync corosync-qdevice corosync-qnetd libnss3-tools",
     # what our programs run on
-    "fuse3 python3 python3-venv",
+    "fuse3 python3 python3-venv librrd8",
     # guests
     "lxc lxc-templates uidmap busybox-static",
 )
