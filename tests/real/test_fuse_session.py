@@ -3,6 +3,7 @@
 # ruff: noqa: PTH101, PTH108, PTH116, PTH208 - plain calls are tested
 from __future__ import annotations
 
+import ctypes
 import errno
 import os
 import signal
@@ -64,10 +65,10 @@ def daemon(tmp_path: Path) -> Iterator[tuple[subprocess.Popen[str], Path]]:
     clear_dead_mount(path)
 
 
-def start_daemon(path: Path) -> subprocess.Popen[str]:
+def start_daemon(path: Path, *mode: str) -> subprocess.Popen[str]:
     root = Path(__file__).parents[2]
     process = subprocess.Popen(
-        [sys.executable, "-m", "tests.support.memoryfs_daemon", path],
+        [sys.executable, "-m", "tests.support.memoryfs_daemon", path, *mode],
         stdout=subprocess.PIPE,
         text=True,
         cwd=root,
@@ -440,6 +441,27 @@ def test_a_dead_mount_is_taken_away(daemon: tuple[subprocess.Popen[str], Path]) 
     assert mounts_at(path) == []
     assert clear_dead_mount(path) == 0
     assert os.listdir(path) == []
+
+
+def test_a_daemon_killed_while_a_notice_waits_for_its_own_client_ends(tmp_path: Path) -> None:
+    """Without the guardian neither of them would ever end, and no new daemon could start."""
+    path = tmp_path / "mnt"
+    path.mkdir()
+    daemon = start_daemon(path, "guarded")
+    client = subprocess.Popen(["mkdir", path / "hold"], stderr=subprocess.PIPE)
+    try:
+        assert daemon.stdout is not None
+        assert daemon.stdout.readline() == "held\n"
+        daemon.kill()
+        assert end(client) != 0
+        daemon.wait(WAIT)
+    finally:
+        ctypes.CDLL(None).umount2(os.fsencode(path), 1)  # or what failed here would stay for ever
+        client.kill()
+        daemon.wait(WAIT)
+        assert daemon.stdout is not None
+        daemon.stdout.close()
+        clear_dead_mount(path)
 
 
 def test_stacked_dead_mounts_are_all_taken_away(tmp_path: Path) -> None:

@@ -1,6 +1,8 @@
-"""A process of its own that serves a MemoryFs: python -m tests.support.memoryfs_daemon MOUNTPOINT [direct]
+"""A process of its own that serves a MemoryFs: python -m tests.support.memoryfs_daemon MOUNTPOINT [MODE]
 
-Prints "ready" when mounted; ends by SIGTERM (unmounts) or when it is unmounted from outside.
+Prints "ready" when mounted; ends by SIGTERM (unmounts) or when it is unmounted from outside. Mode "direct":
+nothing is cached. "guarded": it has a guardian, and when a request is held back it sends a notice about the
+same directory and prints "held".
 """
 
 from __future__ import annotations
@@ -12,6 +14,8 @@ import sys
 from types import FrameType
 
 from quorate.fuse import Session, SessionEnded, clear_dead_mount
+from quorate.fuse.abi import ROOT_ID
+from quorate.fuse.guardian import Guardian
 from tests.support.memoryfs import MemoryFs
 
 
@@ -27,6 +31,9 @@ def main(path: str, mode: str = "cached") -> int:
     with Session.mount(path) as session:
         signal.signal(signal.SIGTERM, stop)
         gc.freeze()
+        guarded = mode == "guarded"
+        if guarded:
+            Guardian(session.mountpoint)
         poller = select.epoll()
         poller.register(session.fileno(), select.EPOLLIN)
         print("ready", flush=True)
@@ -35,6 +42,10 @@ def main(path: str, mode: str = "cached") -> int:
                 # A bound, so that SIGTERM between the test and the wait is noticed.
                 if poller.poll(0.5):
                     session.serve(fs)
+                if guarded and fs.held:
+                    session.notify_inval_entry(ROOT_ID, b"whatever")
+                    guarded = session.notifications_done(0.2)  # the kernel waits for the directory's lock
+                    print("held", flush=True)
         except SessionEnded:
             return 3
     return 0

@@ -11,6 +11,7 @@ import time
 from typing import Final
 
 from quorate.fuse.errors import FuseError, SessionEnded
+from quorate.fuse.guardian import Guardian
 from quorate.fuse.mountpoint import clear_dead_mount
 from quorate.fuse.session import Session
 from quorate.pmxcfs import dcdb, logs, status
@@ -71,6 +72,7 @@ class Node:
         self.cluster = False
         self.services: Services | None = None
         self._session: Session | None = None
+        self._guardian: Guardian | None = None
         self._retrying = False
 
     # Start
@@ -109,6 +111,7 @@ class Node:
             raise StartupError(str(error)) from error
         except OSError as error:
             raise StartupError(f"cannot create the mount point {mountpoint}: {error.strerror}") from error
+        self._guardian = Guardian(self._session.mountpoint)
         self._mount.attach(self._session, self.loop.call_soon_threadsafe)
         self.loop.add_reader(self._session.fileno(), self._serve, RANK_FUSE)
         try:
@@ -144,6 +147,8 @@ class Node:
         self._rrd.stop()
         if self._session is not None:
             self._session.close()
+        if self._guardian is not None:
+            self._guardian.dismiss()
         self._persistence.flush_now()
         try:
             self._store.close()
@@ -155,6 +160,8 @@ class Node:
         """After a failed start: give back what was taken."""
         if self._session is not None:
             self._session.close()
+        if self._guardian is not None:
+            self._guardian.dismiss()
         store = getattr(self, "_store", None)
         if store is not None:
             try:
