@@ -63,6 +63,7 @@ class _Log:
             if append.number not in numbers and (append.ended < barrier or own):
                 kind = "lost" if op is None else "stale read"
                 excused = self._promises.rolled_back(append.ended, until)
+                excused = excused or (op is not None and self._promises.aged(op))
                 self._findings.add(kind, f"{who} lacks {append}", excused=excused)
         if op is None:
             for append in self._appends.values():
@@ -85,5 +86,5 @@ class _Log:
                 if missing:
                     since = self._appends[min(missing)].ended
                     text = f"{op} lacks {sorted(missing)}, and more had been seen on {op.node}"
-                    excused = self._promises.rolled_back(since, op.ended)
+                    excused = self._promises.rolled_back(since, op.ended) or self._promises.aged(op)
                     self._findings.add("not monotonic", text, excused=excused)

@@ -16,6 +16,11 @@ AFTER_SECONDS = 6.0
 """The same behind the end of a fault during which the membership may have changed at any moment."""
 
 
+OLD_DISK = "old disk"
+AGED_SECONDS = 60.0
+"""After the start of a node with an older disk: by then the others are back as well."""
+
+
 class Floors:
     """For times: the highest of the values that were known by then."""
 
@@ -44,6 +49,14 @@ class Promises:
         for fault in history.faults:
             for node in fault.disturbed:
                 self._windows[node].append(_window(fault))
+        self._aged = {
+            node: [
+                (fault.begin, fault.end + AGED_SECONDS)
+                for fault in history.faults
+                if fault.kind == OLD_DISK and node in fault.off
+            ]
+            for node in history.nodes
+        }
         self._replaced = sorted(at for _, at in history.replaced)
         self._barriers: dict[str, Floors] = {
             node: Floors(
@@ -57,7 +70,7 @@ class Promises:
 
     def fragile(self, op: Operation) -> bool:
         """Its outcome is unknown, or its node was cut off about when it acknowledged: it may be lost."""
-        if not op.acknowledged:
+        if not op.acknowledged or self.aged(op):
             return True
         return any(start <= op.ended <= end for start, end in self._windows[op.node])
 
@@ -65,6 +78,10 @@ class Promises:
         """A node lost changes to the cluster's state between these times, and said so (G3)."""
         position = bisect_left(self._replaced, since)
         return position < len(self._replaced) and self._replaced[position] <= until
+
+    def aged(self, op: Operation) -> bool:
+        """Its node had come back with an older disk, and perhaps nobody could tell it yet what is newer."""
+        return any(start <= op.invoked <= end for start, end in self._aged[op.node])
 
     def life_of(self, op: Operation) -> int | None:
         """Which daemon of its node served the whole call; None when that is not certain."""

@@ -72,7 +72,8 @@ class Register:
                 kind = "lost" if op is None else "stale read"
                 newer = next(write for write in self._sure if write.invoked == floor)
                 text = f"{self.name}: {_who(op)} found {value!r}, older than {newer}"
-                findings.add(kind, text, excused=self._promises.rolled_back(newer.ended, until))
+                excused = self._promises.rolled_back(newer.ended, until)
+                findings.add(kind, text, excused=excused or (op is not None and self._promises.aged(op)))
 
     def _floor(self, op: Operation | None) -> float:
         """When the newest write was invoked that must be known: all before the node's last own change, and
@@ -105,7 +106,7 @@ class Register:
                     findings.add(
                         "not monotonic",
                         text,
-                        excused=self._promises.rolled_back(newer.ended, op.ended),
+                        excused=self._promises.rolled_back(newer.ended, op.ended) or self._promises.aged(op),
                     )
 
     def _write_of(self, value: object) -> Operation | None:

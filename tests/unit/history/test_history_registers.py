@@ -142,6 +142,18 @@ def test_a_daemon_that_starts_again_may_be_behind_for_a_while(story: Story) -> N
     assert kinds(story) == []
 
 
+def test_a_node_with_an_older_disk_may_know_nobody_who_knows_better(story: Story) -> None:
+    story.write("n1-0.1", "a", 1.0)
+    story.write("n1-0.1", "b", 2.0)
+    story.fault("old disk", 3.0, 10.0, off=("n2",))
+    story.write("n2-0.1", "c", 20.0)
+    story.read("n2-1.1", "a", 21.0)
+    story.final(REGISTER, "b")
+    findings = story.check()
+    assert findings.violations == []
+    assert {kind for kind, _ in findings.excused} == {"stale read"}
+
+
 def test_reads_at_the_same_time_have_no_order(story: Story) -> None:
     story.write("n1-0.1", "a", 1.0)
     story.write("n1-0.1", "b", 2.0)
