@@ -149,27 +149,27 @@ class Front:
         return Outcome(page, outcome.user, slow=slow)
 
     async def _guarded(self, request: Request, address: Address) -> Outcome:
-        """The answer, unless this client or for this user somebody has guessed too often."""
-        client, now = request.client_ip, time.monotonic()
-        is_login = request.method == "POST" and address.path in _LOGIN_PATHS
-        if not is_login and credentials(request.headers).token is None:
+        """The answer; a login is not tried where this client, or for this user somebody, guessed too often.
+
+        API tokens are not counted: nobody guesses a random UUID, and one forgotten script with an old token
+        must not keep out the others of its host.
+        """
+        if request.method != "POST" or address.path not in _LOGIN_PATHS:
             return await self._answer(request, address)
-        user = _login_name(request) if is_login else ""
-        seconds = self._throttle.wait(client, user, now)
+        client, user = request.client_ip, _login_name(request)
+        seconds = self._throttle.wait(client, user, time.monotonic())
         if seconds > 0:
             _log.warning("too many failed logins; rhost=%s user=%s", client, one_line(user))
             return Outcome(_too_many(seconds, address.format), slow=True)
-        with contextlib.ExitStack() as stack:
-            if is_login:
-                if self._logins[client] >= MAX_LOGINS_PER_CLIENT:
-                    return Outcome(Refusal(503, "too many logins at the same time").answer())
-                stack.enter_context(self._login(client))
+        if self._logins[client] >= MAX_LOGINS_PER_CLIENT:
+            return Outcome(Refusal(503, "too many logins at the same time").answer())
+        with self._login(client):
             outcome = await self._answer(request, address)
         if _is_refused_login(outcome.answer):
             self._figures.refused_logins += 1
             self._throttle.failed(client, user, time.monotonic())
             return outcome._replace(slow=True)
-        if is_login and outcome.answer.status == 200 and b'"NeedTFA"' not in outcome.answer.body:
+        if outcome.answer.status == 200 and b'"NeedTFA"' not in outcome.answer.body:
             self._throttle.succeeded(client, user)
         return outcome
 

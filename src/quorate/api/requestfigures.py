@@ -35,7 +35,7 @@ class RequestFigures:
         return [
             requests,
             times,
-            Family("quorate_api_refused_logins_total", "counter", "Logins and tokens that were refused.").add(
+            Family("quorate_api_refused_logins_total", "counter", "Logins that were refused.").add(
                 self.refused_logins
             ),
             Family("quorate_api_event_streams", "gauge", "Open event streams.").add(streams),

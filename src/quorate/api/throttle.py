@@ -49,7 +49,7 @@ class LoginThrottle:
         return -int(-seconds // 1)
 
     def failed(self, client: str, user: str, now: float) -> None:
-        """``user`` may be empty: an API token that does not exist."""
+        """``user`` may be empty: the request did not say who."""
         _count(self._clients, client, now, CLIENT_REFILL_SECONDS)
         if user:
             _count(self._users, user, now, USER_REFILL_SECONDS)
