@@ -17,7 +17,7 @@ def test_help_names_every_command(capsys: pytest.CaptureFixture[str]) -> None:
         main(["help"])
     assert ended.value.code == 0
     text = capsys.readouterr().out
-    for command in ("setup", "demo", "test", "check", "shell", "logs", "down", "lab"):
+    for command in ("setup", "demo", "test", "check", "history", "shell", "logs", "down", "lab"):
         assert f"\n    {command} " in text
 
 
@@ -26,6 +26,15 @@ def test_an_unknown_command_is_refused(capsys: pytest.CaptureFixture[str]) -> No
         main(["nonsense"])
     assert ended.value.code == 2
     assert "invalid choice" in capsys.readouterr().err
+
+
+@pytest.mark.parametrize("words", ["--nodes 2", "--minutes 0", "--kills -1"])
+def test_a_history_check_that_would_check_nothing_is_refused(
+    words: str, monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]
+) -> None:
+    monkeypatch.setattr("lab.setup.ensure_setup", lambda **_: None)
+    assert main(["history", *words.split()]) == 1
+    assert capsys.readouterr().err
 
 
 def test_everything_that_is_to_be_installed_is_there() -> None:
