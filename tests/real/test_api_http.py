@@ -312,3 +312,31 @@ def test_streams_do_not_hold_up_the_end(host: ApiHost, alice: Session) -> None:
         assert host.kill("pveproxy", signal.SIGTERM) == 0
         assert time.monotonic() - started < 9
     host.start_daemon("pveproxy")
+
+
+def test_a_slow_reader_is_served_and_one_that_reads_nothing_is_cut(host: ApiHost) -> None:
+    request = b"GET /api2/openapi.json HTTP/1.1\r\nHost: x\r\nAccept-Encoding: identity\r\n\r\n"
+    size = len(host.request("GET", "/api2/openapi.json", headers={"Accept-Encoding": "identity"}).body)
+    context = ssl.create_default_context()
+    context.check_hostname = False
+    context.verify_mode = ssl.CERT_NONE
+    for reads in (True, False):
+        plain = socket.socket()
+        plain.setsockopt(socket.SOL_SOCKET, socket.SO_RCVBUF, 4096)
+        plain.settimeout(30)
+        plain.connect(("127.0.0.1", host.port))
+        with context.wrap_socket(plain) as connection:
+            connection.sendall(request * 40)  # more than the kernel's buffers hold
+            data, started = b"", time.monotonic()
+            while reads and time.monotonic() - started < 3 * HEADER_SECONDS:
+                data += connection.recv(4096)
+                time.sleep(0.2)
+            if reads:
+                assert len(data) > 4096 * 10
+                assert connection.recv(4096)
+            else:
+                time.sleep(2 * HEADER_SECONDS + 2)
+                with contextlib.suppress(ConnectionError, ssl.SSLError):
+                    while piece := connection.recv(1 << 20):
+                        data += piece
+                assert len(data) < 40 * size
