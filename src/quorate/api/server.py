@@ -42,6 +42,9 @@ COMPRESS_FROM: Final = 1024
 FAILURE_SECONDS: Final = 3.0
 """A refused login or ticket is answered no sooner after the request began: slows down guessing."""
 
+SPARE_STATES: Final = 32
+"""States of connections that ended are dropped once there are so many more than connections."""
+
 STREAM_WRITE_SECONDS: Final = 30.0
 """A client that takes nothing of a stream for so long is cut."""
 
@@ -116,6 +119,9 @@ class HttpServer:
         """The state of a connection, new when it is seen for the first time."""
         found = self._states.get(protocol)
         if found is None:
+            if len(self._states) > 2 * len(self.factory.connections) + SPARE_STATES:
+                alive = self.open_connections()
+                self._states = {known: state for known, state in self._states.items() if known in alive}
             found = self._states[protocol] = ConnectionState(time.monotonic())
         return found
 
@@ -192,10 +198,13 @@ class HttpServer:
             lines = request.raw_headers
             size = sum(len(name) + len(value) + 4 for name, value in lines)
             check_protocol(request.method, headers, len(lines), size)
+            target = _as_text(request.raw_path)
+            if "#" in target:
+                # Whoever passes it on would cut it there, and the next one read something else than we did.
+                raise Refusal(400, "a request has no fragment: '#' has to be sent as %23")
             body = await _read_body(request, headers)
         except Refusal as refusal:
             return Outcome(refusal.answer())
-        target = _as_text(request.raw_path)
         return await self._handle(Request(request.method, target, headers, body, client))
 
     def _response(self, request: web.BaseRequest, answer: Answer) -> web.Response:
