@@ -1,0 +1,55 @@
+import { describe, expect, it } from "vitest";
+
+import { changeOf, checkFields, fieldValues, OPTION_ROWS, showOption, type OptionRow } from "../src/logic/options";
+
+function row(key: string): OptionRow {
+  const found = OPTION_ROWS.find((entry) => entry.key === key);
+  if (!found) throw new Error(`no row ${key}`);
+  return found;
+}
+
+describe("datacenter options", () => {
+  it("shows defaults in words and nested values as property strings", () => {
+    expect(showOption(row("http_proxy"), undefined)).toBe("none");
+    expect(showOption(row("console"), "vv")).toBe("SPICE (remote-viewer)");
+    expect(showOption(row("next-id"), { lower: "100", upper: "200" })).toBe("lower=100,upper=200");
+    expect(showOption(row("registered-tags"), ["a", "b"])).toBe("a;b");
+  });
+
+  it("edits what it shows", () => {
+    expect(fieldValues(row("migration"), { type: "secure", network: "10.0.0.0/24" })).toEqual({ network: "10.0.0.0/24" });
+    expect(fieldValues(row("bwlimit"), "default=5,clone=7")).toMatchObject({ default: "5", clone: "7", move: "" });
+    expect(fieldValues(row("max_workers"), 8)).toEqual({ "": "8" });
+  });
+
+  it("sends property strings, and deletes what is empty", () => {
+    const change = (key: string, values: Record<string, string>, before?: unknown) => changeOf(row(key), values, before);
+    expect(change("next-id", { lower: "100000", upper: "200000" })).toEqual({ set: "lower=100000,upper=200000" });
+    expect(change("next-id", { lower: "", upper: "" })).toEqual({ delete: true });
+    expect(change("http_proxy", { "": " " })).toEqual({ delete: true });
+    expect(change("migration", { network: "10.0.0.0/24" })).toEqual({ set: "network=10.0.0.0/24,type=secure" });
+    expect(change("migration", { network: "" })).toEqual({ set: "type=secure" });
+  });
+
+  it("keeps sub-keys that it does not know", () => {
+    const before = { ha: "static", "ha-auto-rebalance": "1" };
+    expect(changeOf(row("crs"), { ha: "basic", "ha-rebalance-on-start": "" }, before)).toEqual({
+      set: "ha=basic,ha-auto-rebalance=1",
+    });
+  });
+
+  it("packs the consent text and shows it again", () => {
+    const sent = changeOf(row("consent-text"), { "": "Grüße" }, undefined);
+    expect(sent).toEqual({ set: "R3LDvMOfZQ==" });
+    expect(fieldValues(row("consent-text"), "R3LDvMOfZQ==")).toEqual({ "": "Grüße" });
+  });
+
+  it("checks fields before they are sent", () => {
+    expect(checkFields(row("next-id"), { lower: "300", upper: "200" })).toHaveProperty("upper");
+    expect(checkFields(row("next-id"), { lower: "", upper: "50" })).toHaveProperty("upper");
+    expect(checkFields(row("next-id"), { lower: "200", upper: "" })).toEqual({});
+    expect(checkFields(row("migration"), { network: "10.0.0.0/33" })).toHaveProperty("network");
+    expect(checkFields(row("mac_prefix"), { "": "01:00" })).toHaveProperty([""]);
+    expect(checkFields(row("location"), { name: "", latitude: "91", longitude: "0" })).toHaveProperty("latitude");
+  });
+});
