@@ -109,7 +109,12 @@ class Executor:
                     os.kill(pid, signal.SIGKILL)
             raise ExecutorError(f"got timeout: no result within {CALL_SECONDS:.0f} s") from err
         except (asyncio.IncompleteReadError, OSError) as err:
-            raise ExecutorError("the process of the call died without a result") from err
+            why = (
+                "died without a result"
+                if pid
+                else "could not be started: is the node out of processes or memory?"
+            )
+            raise ExecutorError(f"the process of the call {why}") from err
         finally:
             writer.close()
         if not isinstance(result, dict):
@@ -128,7 +133,13 @@ def _serve(control: socket.socket, work: Work) -> NoReturn:
             if not data:
                 break
             for fd in fds:
-                if os.fork() == 0:
+                try:
+                    pid = os.fork()
+                except OSError as err:
+                    # Out of processes or memory now: this call fails, the next one may have more luck.
+                    _log.warning("unable to start the process of a call: %s", err.strerror)
+                    pid = -1
+                if pid == 0:
                     _run(control, fd, work)
                 os.close(fd)
     finally:

@@ -57,6 +57,40 @@ def test_each_call_has_its_process_and_none_harms_another(tmp_path: Path) -> Non
         os.kill(int(pid_file.read_text()), 0)  # the hung one was killed
 
 
+_NO_FORK = """
+import asyncio, errno, json, os
+from quorate.api.executor import Executor, ExecutorError
+calls = Executor(lambda job: {"echo": job["do"]})
+fork, left = os.fork, [0]
+def failing_fork():
+    left[0] += 1
+    if left[0] == 2:  # the first call; before it comes the helper's own
+        raise OSError(errno.EAGAIN, os.strerror(errno.EAGAIN))
+    return fork()
+os.fork = failing_fork
+async def main():
+    out = []
+    for do in ("one", "two"):
+        try:
+            out.append(await calls.call({"do": do}))
+        except ExecutorError as err:
+            out.append(str(err))
+    calls.close()
+    print(json.dumps(out))
+calls.start()
+asyncio.run(main())
+"""
+
+
+def test_a_call_that_finds_no_process_harms_no_later_one() -> None:
+    done = subprocess.run(
+        [sys.executable, "-c", _NO_FORK], check=True, capture_output=True, text=True, timeout=60
+    )
+    one, two = json.loads(done.stdout)
+    assert "could not be started" in one
+    assert two == {"echo": "two"}
+
+
 @pytest.mark.parametrize(
     ("head", "expected"),
     [
