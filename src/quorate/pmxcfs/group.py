@@ -40,7 +40,8 @@ from quorate.pmxcfs.loop import RANK_GROUP, Loop, Timer
 from quorate.pmxcfs.replication import Machine
 
 SEND_LIMIT: Final = 10.0
-"""Seconds for which flow control may refuse a message (core 5.6)."""
+"""Seconds for which flow control may refuse a message (core 5.6), from when it is the next to go: behind
+others it may wait longer, or no synchronisation would ever end that takes longer than this to send."""
 
 RETRY_FIRST: Final = 0.002
 RETRY_LONGEST: Final = 0.1
@@ -118,7 +119,9 @@ class Group:
         """Machine events that Corosync's callbacks made: what to call, with which arguments."""
         self._effects: deque[Effect] = deque()
         self._running = False
-        self._queue: deque[tuple[Send, float]] = deque()
+        self._queue: deque[Send] = deque()
+        self._refused_at: float | None = None
+        """When flow control refused the first of the queue for the first time."""
         self._retry: Timer | None = None
         self._retry_delay = RETRY_FIRST
         self._rejoin: Timer | None = None
@@ -185,11 +188,9 @@ class Group:
         if isinstance(effect, Applied):  # what it tells, the tree's changes tell too
             return
         if isinstance(effect, Send):
-            self._queue.append((effect, self._loop.clock() + SEND_LIMIT))
+            self._queue.append(effect)
             if len(self._queue) > MAX_QUEUED:
-                self._send_failed(
-                    [queued for queued, _ in self._queue], "too many messages wait for corosync"
-                )
+                self._send_failed(list(self._queue), "too many messages wait for corosync")
             elif self._retry is None:
                 self._pump()
         elif isinstance(effect, Reply):
@@ -213,9 +214,9 @@ class Group:
         """Hand the queue to Corosync, as far as it takes it."""
         self._retry = None
         while self._queue:
-            send, deadline = self._queue[0]
+            send = self._queue[0]
             if self._cpg is None:
-                self._send_failed([queued for queued, _ in self._queue], "not connected to corosync")
+                self._send_failed(list(self._queue), "not connected to corosync")
                 return
             try:
                 result = self._cpg.mcast(send.parts)
@@ -224,14 +225,19 @@ class Group:
                 return
             except CsError as error:
                 self._queue.popleft()
+                self._refused_at = None
                 self._send_failed([send], str(error))
                 continue
             if result is SendResult.SENT:
                 self._queue.popleft()
+                self._refused_at = None
                 self._retry_delay = RETRY_FIRST
                 continue
-            if self._loop.clock() >= deadline:
-                self._send_failed([queued for queued, _ in self._queue], "flow control for 10 s")
+            now = self._loop.clock()
+            if self._refused_at is None:
+                self._refused_at = now
+            if now - self._refused_at >= SEND_LIMIT:
+                self._send_failed(list(self._queue), "flow control for 10 s")
                 return
             self._retry = self._loop.call_later(self._retry_delay, self._pump)
             self._retry_delay = min(self._retry_delay * 2, RETRY_LONGEST)
@@ -239,12 +245,14 @@ class Group:
 
     def _send_failed(self, sends: list[Send], why: str) -> None:
         failed = set(map(id, sends))
-        self._queue = deque(item for item in self._queue if id(item[0]) not in failed)
+        self._queue = deque(item for item in self._queue if id(item) not in failed)
+        self._refused_at = None
         self._log.warning("cannot send %d message(s): %s", len(sends), why)
         self.run(self.machine.send_failed(self._clock(), sends))
 
     def _leave(self) -> None:
         self._queue.clear()
+        self._refused_at = None
         self._cancel_retry()
         if self._cpg is None or not self._joined:
             return
@@ -338,6 +346,7 @@ class Group:
 
     def _close(self) -> None:
         self._queue.clear()
+        self._refused_at = None
         self._events.clear()
         self._cancel_retry()
         self._joined = False

@@ -48,8 +48,10 @@ class FakeCpg:
     def mcast(self, parts: Sequence[bytes]) -> SendResult:
         if self.world.fault is not None:
             raise self.world.fault
-        if self.world.answer is SendResult.SENT:
+        if self.world.answer is SendResult.SENT or self.world.room:
+            self.world.room = max(0, self.world.room - 1)
             self.world.sent.append(b"".join(parts))
+            return SendResult.SENT
         return self.world.answer
 
     def dispatch(self) -> bool:
@@ -92,6 +94,8 @@ class World:
         self.calls: list[str] = []
         self.sent: list[bytes] = []
         self.answer = SendResult.SENT
+        self.room = 0
+        """How many messages are taken although the answer is another one."""
         self.fault: Exception | None = None
         self.refuse_connection = False
         self.lost = 0
@@ -183,6 +187,20 @@ def test_flow_control_for_too_long(world: World) -> None:
     world.at(SEND_LIMIT + 1)
     assert world.script.events[-1][0] == "send_failed"
     assert list(world.script.events[-1][1][1]) == sends
+
+
+def test_a_queue_may_take_longer_than_one_message(world: World) -> None:
+    world.group.connect()
+    world.answer = SendResult.TRY_AGAIN
+    world.group.run([send(b"a", 1), send(b"b", 2), send(b"c", 3)])
+    for moment in (SEND_LIMIT - 1, 2 * SEND_LIMIT - 2):
+        world.room = 1
+        world.at(moment)
+    assert world.sent == [b"a", b"b"]
+    world.at(3 * SEND_LIMIT - 3)
+    assert "send_failed" not in world.events()
+    world.at(3 * SEND_LIMIT)
+    assert "send_failed" in world.events()
 
 
 def test_one_refused_message_does_not_hold_back_the_others(world: World) -> None:
