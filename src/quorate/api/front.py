@@ -236,7 +236,24 @@ class Front:
         assert isinstance(decision, Decision)
         if isinstance(decision, Answered):
             return Outcome(decision.answer, decision.user)
+        if _asks_password(request.method, address.path):
+            return await self._confirmed(request, address, decision)
         return Outcome(await self._carry_out(request, address, decision), decision.user)
+
+    async def _confirmed(
+        self, request: Request, address: Address, decision: Run | PassToRoot | Forward
+    ) -> Outcome:
+        """What a user confirms with the password: with a stolen ticket one must not find it out."""
+        client, user = request.client_ip, decision.user
+        seconds = self._throttle.wait(client, user, time.monotonic())
+        if seconds > 0:
+            _log.warning("too many wrong passwords; rhost=%s user=%s", client, user)
+            return Outcome(_too_many(seconds, address.format), user, slow=True)
+        answer = await self._carry_out(request, address, decision)
+        refused = _is_refused_login(answer)
+        if refused:
+            self._throttle.failed(client, user, time.monotonic())
+        return Outcome(answer, user, slow=refused)
 
     async def _carry_out(
         self, request: Request, address: Address, decision: Run | PassToRoot | Forward
@@ -318,6 +335,9 @@ def _ask_token(path: str, credential: str) -> str:
         raise ApiError(500, f"unable to check the API token: pvedaemon does not answer ({err})") from err
     finally:
         connection.close()
+    if response.status >= 500:
+        # The token may be good: whoever shows it is not told that it is not, nor slowed down for it.
+        raise ApiError(500, f"unable to check the API token: {response.reason or response.status}")
     if response.status != 200:
         raise AuthenticationError(response.reason or "token refused")
     return str(json.loads(body)["user"])
@@ -332,6 +352,11 @@ def _login_name(request: Request) -> str:
     name, realm = values.get("username", values.get("authid", "")), values.get("realm", "")
     full = f"{name}@{realm}" if realm else str(name)
     return full[:MAX_LOGIN_NAME]
+
+
+def _asks_password(method: str, path: str) -> bool:
+    """Whether an operation wants the password of a user who is logged in."""
+    return method != "GET" and (path == "/access/password" or path.startswith("/access/tfa/"))
 
 
 def _is_refused_login(answer: Answer) -> bool:

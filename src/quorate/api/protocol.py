@@ -20,6 +20,9 @@ MAX_HEADER_LINES: Final = 63
 MAX_HEADER_BYTES: Final = 8 * 1024
 MAX_PARAMETERS: Final = 1024
 """More pairs than any operation takes by far; keeps decoding cheap."""
+MAX_DEPTH: Final = 8
+"""Levels of a JSON body; parameters are texts and lists of texts. Deeper ones could be read, but not always
+written again further down the stack."""
 MAX_REASON: Final = 1024
 """A status line must fit into the line limit of every client (8 KiB in common ones)."""
 
@@ -167,7 +170,24 @@ def decode_body(headers: Mapping[str, str], body: bytes) -> dict[str, object]:
         raise Refusal(500, f"unable to parse the JSON body: {err}") from err
     if not isinstance(value, dict):
         raise Refusal(500, "unable to parse the JSON body: an object is needed")
+    if _deeper_than(MAX_DEPTH, value):
+        raise Refusal(500, f"unable to parse the JSON body: more than {MAX_DEPTH} levels")
     return value
+
+
+def _deeper_than(levels: int, value: object) -> bool:
+    """Level by level, so that depth costs no stack."""
+    below = [value]
+    for _ in range(levels + 1):
+        below = [
+            element
+            for value in below
+            if isinstance(value, dict | list)
+            for element in (value.values() if isinstance(value, dict) else value)
+        ]
+        if not below:
+            return False
+    return True
 
 
 def merge_parameters(

@@ -1,0 +1,109 @@
+"""What the front does before and after the other half answers: who is slowed down, and who is not."""
+
+from __future__ import annotations
+
+import asyncio
+import json
+from collections.abc import Awaitable, Callable
+from pathlib import Path
+
+import pytest
+
+from quorate.api import front
+from quorate.api.front import Front
+from quorate.api.operations import make_router
+from quorate.api.protocol import Answer, Request, failure
+from quorate.api.server import Outcome
+from quorate.api.throttle import CLIENT_FAILURES
+from quorate.schema import ApiError
+from tests.unit.api.access_world import AccessWorld
+
+REFUSED = ApiError(401, "authentication failure")
+
+
+class Asker:
+    """Sends requests of one client to a front whose privileged half gives ``answer``."""
+
+    def __init__(self, world: AccessWorld, made: Front) -> None:
+        self._world = world
+        self._front = made
+        self.passed = 0
+        self.answer = Answer(200, "OK", b'{"data":null}')
+        made._passer.to_root = self._to_root  # type: ignore[method-assign]
+
+    async def _to_root(self, request: Request) -> Answer:
+        self.passed += 1
+        return self.answer
+
+    async def ask(self, method: str, target: str, body: str = "", **headers: str) -> Outcome:
+        request = Request(method, target, headers, body.encode(), "192.0.2.7")
+        return await self._front.handle(request)
+
+    async def as_user(self, user: str, method: str, target: str, body: str = "") -> Outcome:
+        keys = self._world.directory.keys
+        cookie = f"PVEAuthCookie={keys.login_ticket(user)}"
+        return await self.ask(method, target, body, cookie=cookie, csrfpreventiontoken=keys.csrf_token(user))
+
+
+def _with_front(root: Path, use: Callable[[Asker], Awaitable[None]]) -> None:
+    async def main() -> None:
+        world = AccessWorld(root)
+        made = Front(world.settings, make_router(), "n1")
+        try:
+            await use(Asker(world, made))
+        finally:
+            await made.close()
+
+    asyncio.run(main())
+
+
+@pytest.mark.parametrize("form", ["json", "extjs"])
+def test_confirming_with_the_password_is_no_place_to_guess_it(tmp_path: Path, form: str) -> None:
+    """Whoever has taken a ticket must not find the password with it."""
+
+    async def use(asker: Asker) -> None:
+        asker.answer = failure(REFUSED, form)
+        target = f"/api2/{form}/access/password"
+        for number in range(CLIENT_FAILURES):
+            outcome = await asker.as_user(
+                "bob@pve", "PUT", target, f"userid=bob@pve&password=new-word-{number}"
+            )
+            assert outcome.slow
+        assert asker.passed == CLIENT_FAILURES
+        outcome = await asker.as_user("bob@pve", "PUT", target, "userid=bob@pve&password=new-word")
+        assert b"too many failed logins" in outcome.answer.body
+        tfa = f"/api2/{form}/access/tfa/bob@pve/x"
+        outcome = await asker.as_user("bob@pve", "DELETE", tfa)
+        assert b"too many failed logins" in outcome.answer.body
+        assert asker.passed == CLIENT_FAILURES  # neither got there
+        # What asks for no password goes on.
+        asker.answer = Answer(200, "OK", b'{"data":[]}')
+        outcome = await asker.as_user("bob@pve", "GET", f"/api2/{form}/access/tfa")
+        assert outcome.answer.status == 200
+
+    _with_front(tmp_path, use)
+
+
+def test_a_token_that_cannot_be_checked_is_not_refused(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """While /etc/pve hangs, monitoring gets an error: neither '401' nor a wait for the time after."""
+
+    class Response:
+        status, reason = 500, "unable to read '/etc/pve/user.cfg': Input/output error"
+
+        def read(self, length: int) -> bytes:
+            return b""
+
+    monkeypatch.setattr(front._UnixConnection, "request", lambda *_a, **_k: None)
+    monkeypatch.setattr(front._UnixConnection, "getresponse", lambda _self: Response())
+
+    async def use(asker: Asker) -> None:
+        for _ in range(CLIENT_FAILURES + 1):
+            outcome = await asker.ask(
+                "GET", "/api2/json/version", authorization="PVEAPIToken=bob@pve!tk=value"
+            )
+            assert outcome.answer.status == 500
+            assert "Input/output error" in json.loads(outcome.answer.body)["message"]
+
+    _with_front(tmp_path, use)
