@@ -18,10 +18,15 @@ from lab.base import ROOT_PASSWORD
 ROOT = Path(__file__).resolve().parents[2]
 PICTURES = ROOT / "artifacts/web"
 CHROMIUM = "/usr/bin/chromium"
-ARGUMENTS = (
-    "--no-sandbox --disable-gpu --disable-quic --no-first-run --disable-background-networking"
-    " --disable-component-update --disable-sync"
-).split()
+ARGUMENTS = [
+    "--no-sandbox",
+    "--disable-gpu",
+    "--disable-quic",
+    "--no-first-run",
+    "--disable-background-networking",
+    "--disable-component-update",
+    "--disable-sync",
+]
 AXE = ROOT / "web/node_modules/axe-core/axe.min.js"
 PATIENCE = 60_000.0
 """Milliseconds for what a quiet machine shows in less than one: other labs may share it."""

@@ -87,15 +87,18 @@ function start(): () => void {
 async function readWanted(): Promise<void> {
   reading = true;
   const { signal } = abort;
-  while (wanted.size > 0 && !signal.aborted) {
+  const isOver = (): boolean => signal.aborted;
+  while (wanted.size > 0 && !isOver()) {
     const parts = [...wanted];
     wanted.clear();
     const results = await Promise.all(parts.map((part) => readPart(part, signal)));
-    if (signal.aborted) break;
+    if (isOver()) break;
     const failure = results.find((result) => result.failure)?.failure;
     publish({ ...Object.assign({}, ...results.map((result) => result.update)), ready: true, failure } as Partial<Live>);
   }
   reading = false;
+  // Somebody has begun anew meanwhile
+  if (isOver() && wanted.size > 0 && !abort.signal.aborted) void readWanted();
 }
 
 async function readPart(

@@ -68,7 +68,7 @@ export function Head({ session, cluster, node, isTreeOpen, onToggle }: Props): R
             />
           </MastheadToggle>
           <MastheadBrand>
-            <a href="#/datacenter/summary" className="q-brand">
+            <a href="#/datacenter/summary" className="q-brand" aria-label="quorate, datacenter">
               <img src="/icon.svg" alt="" width={28} height={28} />
               <span>quorate</span>
             </a>

@@ -48,7 +48,7 @@ export function Shell({ session }: { session: Session }): ReactElement {
         sidebar={
           <PageSidebar isSidebarOpen={isTreeOpen} id="tree">
             <PageSidebarBody>
-              <Tree live={live} route={route} onChoose={chosen} />
+              {isTreeOpen && <Tree live={live} route={route} onChoose={chosen} />}
             </PageSidebarBody>
           </PageSidebar>
         }

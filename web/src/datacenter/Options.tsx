@@ -122,6 +122,6 @@ function Editor({ field, value, onChange, fault, networks, isFirst }: EditorProp
 /** The networks of this node's interfaces, to choose from. */
 function localNetworks(interfaces: readonly NetworkInterface[]): { value: string; label: string }[] {
   return interfaces.flatMap(({ iface, cidr, cidr6 }) =>
-    [cidr, cidr6].filter((text) => text !== undefined).map((text) => ({ value: text ?? "", label: iface })),
+    [cidr, cidr6].filter((text) => text !== undefined).map((text) => ({ value: text, label: iface })),
   );
 }
