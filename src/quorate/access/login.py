@@ -103,7 +103,8 @@ def _known_user(directory: Directory, username: str) -> tuple[str, Realm]:
     try:
         userid, _name, realm_name = parse_user_id(username)
     except FormatError as err:
-        raise AuthenticationError(str(err).strip()) from err
+        # Without the name: the text goes into the log, and the caller wrote it.
+        raise AuthenticationError("malformed user name") from err
     realm = directory.realms.get(realm_name)
     if realm is None:
         raise AuthenticationError(f"realm '{realm_name}' does not exist")

@@ -22,9 +22,10 @@ from quorate.api.access_rules import (
     confirm_password,
     failing,
 )
+from quorate.api.protocol import one_line, one_word
 from quorate.cfs import Cfs, CfsError
 from quorate.clusterlog import record
-from quorate.formats import split_list
+from quorate.formats import FormatError, check_format, split_list
 from quorate.schema import (
     NULL,
     WORLD,
@@ -78,7 +79,7 @@ def _create_ticket(
             _check_privileges(directory, user, path or "/", privs or "")
             return {"username": user, "cap": permissions.capabilities(directory.users, user)}
     except AuthenticationError as err:
-        _log.warning("authentication failure; rhost=%s user=%s msg=%s", ctx.client_ip, full, err)
+        _log_refusal(ctx, full, err)
         raise ApiError(401, "authentication failure") from err
     _rotate_key(ctx)
     csrf = directory.keys.csrf_token(user)
@@ -97,6 +98,12 @@ def _create_ticket(
     return result
 
 
+def _log_refusal(ctx: Context, name: str, err: Exception) -> None:
+    _log.warning(
+        "authentication failure; rhost=%s user=%s msg=%s", ctx.client_ip, one_word(name), one_line(str(err))
+    )
+
+
 def _challenge(ctx: Context, directory: Directory, user: str, otp: str | None) -> dict[str, object] | None:
     """What is still to be shown. A code that came with the password is checked at once."""
     challenge = challenge_of(ctx.settings, directory, user)
@@ -110,7 +117,7 @@ def _check_privileges(directory: Directory, user: str, path: str, privs: str) ->
     normal = normalize_path(path)
     wanted = split_list(privs)
     if normal is None or not wanted or not all(directory.may(user, normal, name) for name in wanted):
-        raise AuthenticationError(f"no permission ({path}, {privs})")
+        raise AuthenticationError("no permission")
 
 
 def _rotate_key(ctx: Context) -> None:
@@ -134,14 +141,22 @@ def _verify_console(
     directory = directory_of(ctx.settings)
     normal = normalize_path(path)
     try:
+        _check_name(authid)
         directory.check_account(authid)
         if normal is None:
             raise AuthenticationError("malformed path")
         directory.keys.verify_console_ticket(vncticket, authid, normal, port)
         _check_privileges(directory, authid, normal, privs)
     except (AuthenticationError, TicketError) as err:
-        _log.warning("authentication failure; rhost=%s user=%s msg=%s", ctx.client_ip, authid, err)
+        _log_refusal(ctx, authid, err)
         raise ApiError(401, "permission denied - invalid PVEVNC ticket") from err
+
+
+def _check_name(authid: str) -> None:
+    try:
+        check_format("pve-user-or-token", authid)
+    except FormatError as err:
+        raise AuthenticationError("malformed name of a user or API token") from err
 
 
 def _change_password(

@@ -24,6 +24,7 @@ from quorate.api.protocol import (
     decode_form,
     failure,
     merge_parameters,
+    one_line,
 )
 from quorate.api.router import Match, Router
 from quorate.rules import ROOT, WORLD
@@ -144,7 +145,7 @@ class Gate:
                 user = self.check_token(shown.token or "")
                 self.directory.check_account(user)
         except AuthenticationError as err:
-            _log.warning("authentication failure; rhost=%s msg=%s", request.client_ip, err)
+            _log.warning("authentication failure; rhost=%s msg=%s", request.client_ip, one_line(str(err)))
             raise Refusal(401, "Authentication failed!", body=False) from err
         if shown.ticket is not None and request.method != "GET" and not self.privileged:
             token = request.headers.get(CSRF_HEADER, "")

@@ -25,6 +25,8 @@ MAX_DEPTH: Final = 8
 written again further down the stack."""
 MAX_REASON: Final = 1024
 """A status line must fit into the line limit of every client (8 KiB in common ones)."""
+MAX_WORD: Final = 128
+"""No user or API token has a longer name."""
 
 METHODS: Final = ("GET", "POST", "PUT", "DELETE")
 FORMATS: Final = ("json", "extjs")
@@ -247,6 +249,12 @@ def one_line(text: str) -> str:
     """What of a text can stand in a status line: its first line, printable, of bounded length."""
     line = text.partition("\n")[0].replace("\r", " ").strip()
     return "".join(char if char.isprintable() else "?" for char in line)[:MAX_REASON]
+
+
+def one_word(text: str) -> str:
+    """A name that a caller gave, as a log line takes it: who reads logs for addresses to ban must not find
+    a line or a field that the caller wrote."""
+    return "".join(char if char.isprintable() and not char.isspace() else "?" for char in text)[:MAX_WORD]
 
 
 def standard_reason(status: int) -> str:

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import json
 import logging
+import re
 import time
 from pathlib import Path
 from typing import Any
@@ -301,3 +302,21 @@ def test_both_steps_ignore_case_where_the_realm_does(world: AccessWorld, clock: 
     second = {"username": "Bob@pve", "tfa_challenge": half["ticket"], "password": f"totp:{clock.code()}"}
     full: Any = world.call(LOGIN, **second)
     assert full["username"] == "bob@pve"
+
+
+@pytest.mark.parametrize("mark", ["\n", " ", "\u2028", "\x00"])
+def test_nobody_writes_addresses_into_the_log(
+    world: AccessWorld, caplog: pytest.LogCaptureFixture, mark: str
+) -> None:
+    """Programs that ban addresses read it: a failed login names its client, and no other."""
+    name = f"x{mark}authentication{mark}failure;{mark}rhost=8.8.8.8{mark}user=y@pve"
+    assert _refused(world, LOGIN, username=name, password="x") == 401
+    assert _refused(world, LOGIN, username=name.removesuffix("@pve"), realm="pve", password="x") == 401
+    console = {"path": "/", "privs": "Sys.Console", "vncticket": "PVEVNC:x"}
+    with pytest.raises(ApiError, match="invalid PVEVNC ticket"):
+        world.call("POST /access/vncticket", authid=name, **console)
+    assert len(caplog.messages) == 3
+    for line in caplog.messages:
+        assert line.isprintable()
+        assert re.findall(r"authentication failure; rhost=(\S+)", line) == ["192.0.2.7"]
+        assert line.count(" rhost=") == 1
