@@ -35,6 +35,7 @@ from quorate.clusterlog import record
 from quorate.schema import (
     All,
     And,
+    ApiError,
     Array,
     Boolean,
     Context,
@@ -155,8 +156,19 @@ def _update(
     **values: object,
 ) -> None:
     with failing("update user"), change_users(ctx.settings) as (config, _):
+        before = _groups_of(config, userid)
         changes.update_user(config, userid, values, groups, append=append)
+        _check_left_groups(ctx, set(before) - set(_groups_of(config, userid)))
     record(ctx.settings, f"changed user '{userid}'", user=ctx.user)
+
+
+def _check_left_groups(ctx: Context, left: set[str]) -> None:
+    """Who manages one group may not take its members out of others, whose rules may also forbid things."""
+    caller = Caller(ctx)
+    for group in sorted(left):
+        if not caller.may(f"/access/groups/{group}", "User.Modify"):
+            path = f"/access/groups/{group}, User.Modify"
+            raise ApiError(403, f"Permission check failed ({path}): use 'append' to keep the groups")
 
 
 def _delete(ctx: Context, userid: str) -> None:

@@ -95,6 +95,11 @@ def _update(
 ) -> None:
     with failing("update pools"), change_users(ctx.settings) as (config, _):
         pool = changes.require_pool(config, poolid)
+        for name, other in config.pools.items():
+            # Being moved takes a guest away from another pool, which is a change of that one too.
+            taken = not delete and allow_move and name != poolid and other.vms & {*(vms or [])}
+            if taken and not Caller(ctx).may(f"/pool/{name}", "Pool.Allocate"):
+                raise ApiError(403, f"Permission check failed (/pool/{name}, Pool.Allocate)")
         changes.change_members(config, poolid, vms or [], storage or [], delete=delete, allow_move=allow_move)
         if comment is not None:
             pool.comment = comment

@@ -349,3 +349,37 @@ def test_without_quorum_nothing_changes(world: AccessWorld, monkeypatch: pytest.
     status, text, _ = _refused(world, "POST /access/users", userid="x@pve")
     assert (status, text) == (500, "create user failed: cfs-lock 'file-user_cfg' error: no quorum!")
     assert world.text("user.cfg") == before
+
+
+def _allow(world: AccessWorld, *rules: str) -> None:
+    path = world.mount / "user.cfg"
+    path.write_text(path.read_text() + "".join(f"{rule}\n" for rule in rules))
+
+
+def test_who_manages_one_group_leaves_the_others_alone(world: AccessWorld) -> None:
+    """Groups may also forbid: NoAccess goes with the membership."""
+    _allow(world, "group:dev:alice@pve,off@pve::", "group:ops:off@pve,bob@pve::")
+    _allow(world, "acl:1:/access/groups/ops:bob@pve:PVEUserAdmin:")
+    before = world.text("user.cfg")
+    for groups in ("ops", ""):
+        status, message, _ = _refused(
+            world, "PUT /access/users/{userid}", user="bob@pve", userid="off@pve", groups=groups
+        )
+        assert status == 403
+        assert "/access/groups/dev, User.Modify" in message
+    assert world.text("user.cfg") == before
+    world.call("PUT /access/users/{userid}", user="bob@pve", userid="off@pve", groups="ops", append="1")
+    world.call("PUT /access/users/{userid}", user="bob@pve", userid="bob@pve", groups="")
+    assert "group:dev:alice@pve,off@pve:" in world.text("user.cfg")
+    assert "group:ops:off@pve:" in world.text("user.cfg")
+
+
+def test_moving_a_guest_changes_the_pool_it_leaves(world: AccessWorld) -> None:
+    _allow(world, "pool:db::200::", "acl:1:/pool/db:bob@pve:Administrator:")
+    move = {"poolid": "db", "vms": "100", "allow_move": "1"}
+    status, message, _ = _refused(world, "PUT /pools", user="bob@pve", **move)
+    assert (status, message) == (403, "Permission check failed (/pool/web, Pool.Allocate)")
+    assert "pool:web:Web servers:100,101:local:" in world.text("user.cfg")
+    _allow(world, "acl:1:/pool/web:bob@pve:PVEPoolAdmin:")
+    world.call("PUT /pools", user="bob@pve", **move)
+    assert "pool:db::100,200::" in world.text("user.cfg")
