@@ -102,4 +102,4 @@ def test_killed_and_powerless_at_any_instant(world: World, capsys: pytest.Captur
         assert found in writer.possible, difference(found, writer.possible)
     assert world.stop(daemon) == 0
     checked(world, capsys)
-    assert sum(writer.acknowledged for writer in writers) > 10 * KILLS
+    assert sum(writer.acknowledged for writer in writers) > KILLS, "too little was going on"
