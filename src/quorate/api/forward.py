@@ -5,6 +5,7 @@ from __future__ import annotations
 import asyncio
 import logging
 import ssl
+from urllib.parse import quote
 
 import aiohttp
 from yarl import URL
@@ -21,6 +22,8 @@ PRIVILEGED_SECONDS = 130.0
 """A little more than the privileged half allows a call, so that its own answer arrives."""
 NODE_SECONDS = 30.0
 CONNECT_SECONDS = 5.0
+LOCATE_SECONDS = 10.0
+"""For reading where a node is and which certificate it has."""
 MAX_ANSWER = 64 << 20
 MAX_CONNECTIONS = 64
 
@@ -57,13 +60,20 @@ class Passer:
 
     async def to_node(self, node: str, request: Request) -> Answer:
         """The other node's answer. Raises `ApiError` when the node or its certificate is not known."""
-        address, fingerprint = await asyncio.to_thread(self._locate, node)
+        try:
+            async with asyncio.timeout(LOCATE_SECONDS):
+                address, fingerprint = await asyncio.to_thread(self._locate, node)
+        except TimeoutError as err:
+            text = f"got timeout while looking for node '{node}' - does the cluster file system hang?"
+            raise ApiError(500, text) from err
         host = f"[{address}]" if ":" in address else address
         headers = {**_passed(request), CLIENT_IP: request.client_ip, "PVEDisableProxy": "true"}
         shown = credentials(request.headers)
         if shown.ticket is not None:
             # Only the ticket: other cookies of the browser are not the other node's business.
-            headers["Cookie"] = f"{COOKIE}={shown.ticket}"
+            headers["cookie"] = f"{COOKIE}={quote(shown.ticket, safe='')}"
+        else:
+            headers.pop("cookie", None)
         pin = aiohttp.Fingerprint(fingerprint)
         return await self._send(self._nodes, f"https://{host}:{API_PORT}", request, headers, pin, node)
 
