@@ -49,6 +49,8 @@ class Promises:
         for fault in history.faults:
             for node in fault.disturbed:
                 self._windows[node].append(_window(fault))
+        for node, at in history.quorum_lost:
+            self._windows[node].append((at - NOTICE_SECONDS, at))
         self._aged = {
             node: [
                 (fault.begin, fault.end + AGED_SECONDS)

@@ -102,6 +102,8 @@ class History:
     """Processes that ended by an error of their own: a fault of the check itself."""
     replaced: list[tuple[str, float]] = field(default_factory=list)
     """When which node said that changes of its own were replaced by the cluster's state (G3)."""
+    quorum_lost: list[tuple[str, float]] = field(default_factory=list)
+    """When which node said that it has no quorum any more: it had been cut off some moments before."""
     final: dict[str, bytes | None] = field(default_factory=dict)
     """Path to content of every file at the end, to None for directories."""
     healed: float = 0.0

@@ -44,6 +44,7 @@ RECOVER_SECONDS = 90.0
 """After the end of a fault every node must be writable again; the longest bound inside is 30 s."""
 START_SECONDS = 30.0
 REPLACED = re.compile(r"changes of this node are replaced by the cluster's state")
+QUORUM_LOST = re.compile(r"node lost quorum")
 MAX_SHOWN = 20
 MAX_LINE = 500
 Report = Callable[[str], None]
@@ -235,9 +236,11 @@ class Run:
             text = node.journal("pve-cluster", "-o", "json", "--output-fields=MESSAGE")
             for line in text.splitlines():
                 entry = json.loads(line)
-                if REPLACED.search(str(entry.get("MESSAGE"))):
-                    at = int(entry["__MONOTONIC_TIMESTAMP"]) / 1e6
+                message, at = str(entry.get("MESSAGE")), int(entry["__MONOTONIC_TIMESTAMP"]) / 1e6
+                if REPLACED.search(message):
                     self.history.replaced.append((node.name, at))
+                elif QUORUM_LOST.search(message):
+                    self.history.quorum_lost.append((node.name, at))
         for complaint in self._journals.complaints():
             if complaint.text.startswith(TRACEBACK):
                 self._findings.add("traceback", str(complaint))

@@ -74,6 +74,14 @@ def test_what_a_node_wrote_as_it_was_cut_off_may_be_lost(story: Story) -> None:
     assert kinds(story) == []
 
 
+def test_a_node_that_loses_quorum_was_cut_off_before(story: Story) -> None:
+    story.write("n2-0.1", "a", 1.0)
+    story.write("n3-0.1", "b", 5.0)
+    story.history.quorum_lost.append(("n3", 8.0))
+    story.final(REGISTER, "a")
+    assert kinds(story) == []
+
+
 def test_what_another_node_wrote_at_that_time_may_not(story: Story) -> None:
     story.write("n2-0.1", "a", 1.0)
     story.write("n3-0.1", "b", 5.0)
