@@ -176,7 +176,7 @@ def _set(realms: dict[str, Realm], name: str, options: Mapping[str, object]) -> 
             text = _TFA.print(value)
         else:
             text = str(int(value)) if isinstance(value, bool) else str(value)
-        if not text or "\n" in text or "\r" in text:
+        if text.splitlines() != [text]:
             raise ChangeError(f"option '{key}' must be one line that is not empty")
         realms[name].options[key] = text
 

@@ -145,6 +145,9 @@ def _create(
             changes.add_user(config, userid, values, groups or [])
             if password is not None:
                 set_password(ctx.settings, realm, name, password)
+            elif realm.type == "pve":
+                # Of one of the same name who was taken out of user.cfg by hand.
+                forget_password(ctx.settings, name)
     record(ctx.settings, f"created user '{userid}'", user=ctx.user)
 
 

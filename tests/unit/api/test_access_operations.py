@@ -383,3 +383,21 @@ def test_moving_a_guest_changes_the_pool_it_leaves(world: AccessWorld) -> None:
     _allow(world, "acl:1:/pool/web:bob@pve:PVEPoolAdmin:")
     world.call("PUT /pools", user="bob@pve", **move)
     assert "pool:db::100,200::" in world.text("user.cfg")
+
+
+def test_a_new_user_has_no_password_of_an_older_one(world: AccessWorld) -> None:
+    shadow = world.mount / "priv/shadow.cfg"
+    shadow.write_text(shadow.read_text() + "carol:$5$old:\n")
+    world.call("POST /access/users", userid="carol@pve")
+    assert "carol" not in world.text("priv/shadow.cfg")
+    assert world.text("priv/shadow.cfg").startswith("bob:")
+
+
+@pytest.mark.parametrize("separator", ["\n", "\r", "\x0b", "\x85", "\u2028"])
+def test_options_of_realms_are_one_line_for_every_reader(world: AccessWorld, separator: str) -> None:
+    evil = f"x{separator}pve: other"
+    for name in ("comment", "base_dn"):
+        with pytest.raises(ApiError):
+            world.call("POST /access/domains", realm="corp", type="ldap", **{name: evil})
+    assert "other" not in world.directory.realms
+    assert "corp" not in world.directory.realms
