@@ -6,7 +6,7 @@ import compileall
 import os
 import time
 from collections.abc import Iterator
-from contextlib import contextmanager, nullcontext, suppress
+from contextlib import contextmanager
 from pathlib import Path
 
 from lab import Lab, Node, wait_for
@@ -18,39 +18,12 @@ TOKEN = 3000
 SOURCE = Path(__file__).resolve().parent.parent / "src"
 QUIET_UNITS = ("pvedaemon", "pveproxy", "pvestatd")
 PID_FILE = "/run/pve-cluster.pid"
-FIRST, OTHERS = "-20", "-2"
-"""Nice levels of sessions: 88 and 1.5 times the weight of all other work on the machine."""
-COROSYNC_DROP_IN = "[Service]\nCPUAffinity={}\n"
 
 
 @contextmanager
-def processors_apart() -> Iterator[int | None]:
-    """Everything that is started meanwhile keeps off one processor, which is given out, for the Corosyncs.
-
-    On real nodes nothing but a node's own Corosync preempts its daemon. Here the Corosyncs of all nodes turn
-    the token without a pause, with real-time priority, on the processors of one machine: left alone they take
-    two thirds of two, and what is measured is how long all others wait for the rest (decision 0022). With one
-    processor only there is nothing to keep apart: None.
-    """
-    allowed = os.sched_getaffinity(0)
-    if len(allowed) < 2:
-        yield None
-        return
-    first = min(allowed)
-    os.sched_setaffinity(0, allowed - {first})
-    try:
-        yield first
-    finally:
-        os.sched_setaffinity(0, allowed)
-
-
-@contextmanager
-def measured_cluster(nodes: int, *, apart: bool = True) -> Iterator[Lab]:
-    """Formed by the time it is given out; gone afterwards. ``apart``: see ``processors_apart``."""
-    with (
-        processors_apart() if apart else nullcontext() as processor,
-        Lab(f"bench-{os.getpid()}", nodes=nodes, links=1, boot=[]) as lab,
-    ):
+def measured_cluster(nodes: int) -> Iterator[Lab]:
+    """Formed by the time it is given out; gone afterwards."""
+    with Lab(f"bench-{os.getpid()}", nodes=nodes, links=1, boot=[]) as lab:
         text = corosync_conf(lab.record.node_names(), 1, token=TOKEN)
         key = os.urandom(256)
         for name in lab.record.node_names():
@@ -63,10 +36,6 @@ def measured_cluster(nodes: int, *, apart: bool = True) -> Iterator[Lab]:
             (etc / "systemd/system").mkdir(parents=True, exist_ok=True)
             for unit in QUIET_UNITS:
                 (etc / f"systemd/system/{unit}.service").symlink_to("/dev/null")
-            if processor is not None:
-                drop_in = etc / "systemd/system/corosync.service.d/bench.conf"
-                drop_in.parent.mkdir(exist_ok=True)
-                drop_in.write_text(COROSYNC_DROP_IN.format(processor))
         # As a package has it: the nodes see the source read-only and would compile it at every start.
         compileall.compile_dir(SOURCE, quiet=2)
         lab.power_on()
@@ -75,23 +44,6 @@ def measured_cluster(nodes: int, *, apart: bool = True) -> Iterator[Lab]:
             wait_mounted(node)
             wait_writable(node)
         yield lab
-
-
-def prefer(lab: Lab, measured: Node | None = None) -> None:
-    """Give the lab's processes far more of the processors than other work on the machine gets.
-
-    With ``measured``: those of this node more than the others', as if each had its machine for itself. All
-    deliver a message at the same moment, and the measured one would wait for the others' work.
-
-    Nice levels would not do that: the kernel shares processors between sessions first (sched_autogroup), and
-    every daemon is a session of its own. Without that feature there is nothing to set.
-    """
-    for node in lab.nodes:
-        nice = FIRST if measured is None or measured.name == node.name else OTHERS
-        for procs in (lab.record.cgroup / node.name).rglob("cgroup.procs"):
-            for pid in procs.read_text().split():
-                with suppress(OSError):  # it ended meanwhile, or the kernel does not know autogroups
-                    Path(f"/proc/{pid}/autogroup").write_text(nice)
 
 
 def daemon_pid(node: Node) -> int:

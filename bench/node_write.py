@@ -8,11 +8,15 @@ from __future__ import annotations
 import os
 import sys
 import time
+from contextlib import suppress
+from pathlib import Path
 
 PAUSE = 0.02
 
 
 def main() -> None:
+    with suppress(OSError):  # before other work on the machine, see priorities.py
+        Path("/proc/self/autogroup").write_text("-20")
     path, count = sys.argv[1], int(sys.argv[2])
     for number in range(count):
         time.sleep(PAUSE)

@@ -15,11 +15,15 @@ from typing import Any
 from bench import measure
 from bench.agents import client, round_trip
 from bench.arguments import PARTS
-from bench.cluster import measured_cluster, prefer
+from bench.cluster import measured_cluster
 from bench.lines import NODES
 from bench.measure import TREE, Figures
+from bench.priorities import place, prefer
 from bench.table import as_json, render
 from lab import Lab, LabError, Node
+
+QUICK = ("visible", "writers", "size")
+"""Parts that measure how long something takes, not how much is sent."""
 
 
 def run(arguments: argparse.Namespace) -> int:
@@ -33,9 +37,7 @@ def run(arguments: argparse.Namespace) -> int:
         raise LabError("A running lab is only measured by --part ops: the other parts restart daemons.")
     begin = time.monotonic()
     apart = own and not arguments.together
-    with (
-        measured_cluster(arguments.nodes, apart=apart) if own else nullcontext(Lab.open(arguments.lab)) as lab
-    ):
+    with measured_cluster(arguments.nodes) if own else nullcontext(Lab.open(arguments.lab)) as lab:
         figures = _measure(lab, lab.node(arguments.node), directories, parts, arguments)
     if "nodes" in parts:
         _other_sizes(next(iter(figures.values())), arguments.rounds, apart)
@@ -54,6 +56,8 @@ def _measure(
     figures = {directory: Figures() for directory in directories}
     others = [each for each in lab.nodes if each.name != node.name]
     rounds = arguments.rounds
+    own_lab = arguments.lab is None
+    apart = not arguments.together
     with client(node) as operations, round_trip(node) as echo:
         own = figures[first]
         steps: dict[str, tuple[str, Callable[[], None]]] = {
@@ -71,13 +75,19 @@ def _measure(
             ),
         }
         if "ops" in parts:
-            prefer(lab, node)
+            if own_lab:
+                place(lab, apart=apart)
+                prefer(lab, node)
             measure.rounds(echo, operations, figures, rounds, only=arguments.only, report=_say)
         for part, (text, step) in steps.items():
             if part in parts:
                 _say(text)
-                prefer(lab, node if part == "writers" else None)  # also daemons that were started anew
-                step()
+                place(lab, apart=apart and part in QUICK)  # also daemons that were started anew
+                prefer(lab, node if part in ("writers", "size") else None)
+                try:
+                    step()
+                except LabError as error:  # the other figures are worth having
+                    _say(f"{part} could not be measured: {str(error).strip().splitlines()[-1]}")
         if parts & {"disk", "writers", "size", "join"}:
             operations.ask(operation="clean", directory=TREE, count=0)
     return figures
@@ -87,9 +97,10 @@ def _other_sizes(figures: Figures, rounds: int, apart: bool) -> None:
     """Clusters of other sizes, one after the other."""
     for nodes, line in NODES.items():
         _say(f"{nodes} nodes")
-        with measured_cluster(nodes, apart=apart) as lab:
+        with measured_cluster(nodes) as lab:
             first = lab.nodes[0]
             with client(first) as operations, round_trip(first) as echo:
+                place(lab, apart=apart)
                 prefer(lab, first)
                 measure.created(figures, line, echo, operations, rounds)
 
