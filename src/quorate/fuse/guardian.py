@@ -23,9 +23,11 @@ ALL_FDS: Final = 1 << 20
 _PROGRAM: Final = f"""
 import ctypes, os, signal, sys
 signal.sigwait([signal.SIGTERM])
+held = os.open(sys.argv[1], os.O_PATH)
 ctypes.CDLL(None).umount2(os.fsencode(sys.argv[1]), {MNT_FORCE})
 """
-"""Forced unmounting aborts the connection first, and takes no file's lock for that."""
+"""Forced unmounting aborts the connection first, and takes no file's lock for that. The mount itself stays,
+as it is held: nobody must write into the directory that it covers. O_PATH asks the daemon nothing."""
 
 _libc = ctypes.CDLL(None, use_errno=True)
 
