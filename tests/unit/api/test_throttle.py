@@ -34,6 +34,19 @@ def test_a_user_whom_many_clients_try() -> None:
     assert guard.wait("home", "root@pam", 5.0) == 0
 
 
+def test_a_known_user_is_not_kept_out_by_neighbours_behind_the_same_address() -> None:
+    guard = LoginThrottle()
+    guard.succeeded("proxy", "bob@pve")
+    for _ in range(CLIENT_FAILURES):
+        guard.failed("proxy", "eve@pve", 100.0)
+    assert guard.wait("proxy", "eve@pve", 100.0) > 0
+    assert guard.wait("proxy", "bob@pve", 100.0) == 0
+    for _ in range(CLIENT_FAILURES):
+        guard.failed("proxy", "bob@pve", 100.0)
+        guard.succeeded("proxy", "bob@pve")
+    assert guard.wait("proxy", "bob@pve", 100.0) == CLIENT_REFILL_SECONDS
+
+
 def test_what_is_remembered_is_bounded() -> None:
     guard = LoginThrottle()
     for _ in range(CLIENT_FAILURES):
