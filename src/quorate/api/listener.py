@@ -148,7 +148,7 @@ class Listener:
             for protocol, (transport, client) in list(self._transports.items()):
                 state = self._server.state(protocol)
                 assert isinstance(transport, asyncio.Transport)
-                unsent = transport.get_write_buffer_size() if protocol in alive else 0
+                unsent = unsent_bytes(transport) if protocol in alive else 0
                 if unsent != state.unsent:  # a slow reader that does read
                     state.unsent, state.since = unsent, now
                 if protocol not in alive:
@@ -162,6 +162,14 @@ class Listener:
         self._clients[client] -= 1
         if self._clients[client] <= 0:
             del self._clients[client]
+
+
+def unsent_bytes(transport: asyncio.Transport) -> int:
+    """What waits to be sent. A TLS transport closed twice has forgotten what it stood on, and would fail."""
+    try:
+        return transport.get_write_buffer_size()
+    except AttributeError:
+        return 0
 
 
 def client_address(text: str) -> str:

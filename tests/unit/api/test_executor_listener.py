@@ -6,11 +6,13 @@ import json
 import os
 import subprocess
 import sys
+from asyncio import sslproto
 from pathlib import Path
+from typing import Any
 
 import pytest
 
-from quorate.api.listener import client_address, redirect
+from quorate.api.listener import client_address, redirect, unsent_bytes
 from quorate.api.service import AccessLog
 
 _SCRIPT = """
@@ -141,3 +143,18 @@ def test_missing_log_directory_is_no_obstacle(tmp_path: Path, caplog: pytest.Log
     log = AccessLog(tmp_path / "none" / "access.log")
     log.record("10.0.0.1", "", "GET / HTTP/1.1", 200, 0)
     assert "no access log" in caplog.text
+
+
+def test_a_connection_that_was_closed_twice_does_not_end_the_sweep() -> None:
+    """Without the sweep no ended connection is counted off, and soon no new one is taken."""
+
+    class Below:
+        def _start_shutdown(self) -> None: ...
+
+    kind: Any = sslproto._SSLProtocolTransport
+    transport = kind(None, Below())
+    transport.close()
+    transport.close()
+    with pytest.raises(AttributeError):
+        transport.get_write_buffer_size()
+    assert unsent_bytes(transport) == 0
