@@ -88,7 +88,7 @@ def _one(ctx: Context, userid: str, id: str) -> dict[str, object]:  # noqa: A002
         return factor_store.read_factors(ctx.settings).find(userid, id).as_data()
 
 
-def _kinds(ctx: Context, userid: str) -> dict[str, object]:
+def _kinds(ctx: Context, userid: str, multiple: bool = False) -> dict[str, object]:
     with looking_up():
         changes.require_user(directory_of(ctx.settings).users, userid)
     realm = directory_of(ctx.settings).realms.get(userid.rpartition("@")[2])
