@@ -10,8 +10,9 @@ from tests.history.records import Fault, History, Operation
 BEFORE_SECONDS = 1.0
 """A message that was acknowledged so shortly before a cut may not have left the node (G1: one rotation of the
 token, which takes long on a machine under load)."""
-NOTICE_SECONDS = 6.0
-"""From a cut until Corosync has told that quorum is gone: token timeout 1 s, consensus 1.2 s, and load."""
+NOTICE_SECONDS = 4.5
+"""From a cut until Corosync has told that quorum is gone (G1): token timeout 1 s, consensus 1.2 s, the latter
+twice when a delayed member answers late, and load."""
 AFTER_SECONDS = 6.0
 """The same behind the end of a fault during which the membership may have changed at any moment."""
 
