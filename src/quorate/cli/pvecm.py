@@ -6,16 +6,14 @@ Start-up is kept light: what a command does is imported when it runs.
 from __future__ import annotations
 
 import os
-import sys
-import syslog
 from collections.abc import Callable, Sequence
 from typing import Any, Final, NoReturn
 
 from quorate.api import cluster_config
 from quorate.cli.commandtree import Command, CommandFailed, CommandTree, complete_from_environment
 from quorate.cli.options import UsageError
+from quorate.cli.program import run_command_line
 from quorate.formats import FINGERPRINT_PATTERN
-from quorate.processname import set_process_name
 from quorate.schema import Array, Boolean, Integer, Parameters, String
 from quorate.settings import JOIN_API_VERSION, Settings
 
@@ -41,21 +39,7 @@ def main(argv: Sequence[str], settings: Settings | None = None) -> int:
 
 def entry() -> NoReturn:
     """The console script."""
-    os.environ["PATH"] = "/sbin:/bin:/usr/sbin:/usr/bin"
-    os.environ["HOME"] = "/root"
-    set_process_name(PROGRAM)
-    syslog.openlog(os.environ.get("PVE_LOG_ID") or PROGRAM, 0, syslog.LOG_DAEMON)
-    try:
-        status = main(sys.argv[1:])
-    except KeyboardInterrupt:
-        print("interrupted", file=sys.stderr)
-        status = 130
-    except BrokenPipeError:
-        # The reader of our output went away; nobody is left to tell.
-        os.dup2(os.open(os.devnull, os.O_WRONLY), 1)
-        status = 1
-    sys.stdout.flush()
-    sys.exit(status)
+    run_command_line(PROGRAM, main)
 
 
 def build_tree(settings: Settings) -> CommandTree:

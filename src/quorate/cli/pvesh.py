@@ -9,7 +9,6 @@ import os
 import re
 import shlex
 import sys
-import syslog
 from collections.abc import Iterator, Mapping, Sequence
 from typing import Any, Final, NoReturn, cast
 
@@ -20,9 +19,9 @@ from quorate.api.results import Page
 from quorate.api.router import Place, Router
 from quorate.cli.commandtree import CommandFailed, run_program
 from quorate.cli.options import UsageError, collect, full_help, usage_line
+from quorate.cli.program import run_command_line
 from quorate.cli.tables import ASCII, UNICODE, OutputFormat, Style, render
 from quorate.cli.taskoutput import follow
-from quorate.processname import set_process_name
 from quorate.schema import (
     VERIFICATION_FAILED,
     ApiError,
@@ -76,20 +75,7 @@ _USAGE_OPTIONS: Final[Parameters] = {
 
 def entry() -> NoReturn:
     """The console script."""
-    os.environ["PATH"] = "/sbin:/bin:/usr/sbin:/usr/bin"
-    set_process_name(PROGRAM)
-    syslog.openlog(os.environ.get("PVE_LOG_ID") or PROGRAM, 0, syslog.LOG_DAEMON)
-    try:
-        status = main(sys.argv[1:])
-    except KeyboardInterrupt:
-        print("interrupted", file=sys.stderr)
-        status = 130
-    except BrokenPipeError:
-        # The reader of our output went away; nobody is left to tell.
-        os.dup2(os.open(os.devnull, os.O_WRONLY), 1)
-        status = 1
-    sys.stdout.flush()
-    sys.exit(status)
+    run_command_line(PROGRAM, main)
 
 
 def main(argv: Sequence[str], settings: Settings | None = None, router: Router | None = None) -> int:

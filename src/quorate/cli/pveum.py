@@ -9,7 +9,6 @@ from __future__ import annotations
 import json
 import os
 import sys
-import syslog
 from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass, field, replace
 from typing import Any, Final, NoReturn, cast
@@ -22,9 +21,9 @@ from quorate.api.protocol import plain
 from quorate.api.results import Page
 from quorate.cli.commandtree import Command, CommandFailed, CommandTree, complete_from_environment
 from quorate.cli.options import UsageError
+from quorate.cli.program import run_command_line
 from quorate.cli.prompt import PromptError, read_password, second_factor
 from quorate.cli.tables import ASCII, UNICODE, OutputFormat, Style, render, table
-from quorate.processname import set_process_name
 from quorate.schema import (
     ApiError,
     Array,
@@ -133,20 +132,7 @@ def main(argv: Sequence[str], settings: Settings | None = None) -> int:
 
 def entry() -> NoReturn:
     """The console script."""
-    os.environ["PATH"] = "/sbin:/bin:/usr/sbin:/usr/bin"
-    set_process_name(PROGRAM)
-    syslog.openlog(os.environ.get("PVE_LOG_ID") or PROGRAM, 0, syslog.LOG_DAEMON)
-    try:
-        status = main(sys.argv[1:])
-    except KeyboardInterrupt:
-        print("interrupted", file=sys.stderr)
-        status = 130
-    except BrokenPipeError:
-        # The reader of our output went away; nobody is left to tell.
-        os.dup2(os.open(os.devnull, os.O_WRONLY), 1)
-        status = 1
-    sys.stdout.flush()
-    sys.exit(status)
+    run_command_line(PROGRAM, main)
 
 
 def build_tree(settings: Settings) -> CommandTree:
