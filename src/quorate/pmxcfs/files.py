@@ -43,7 +43,7 @@ WRITES: Final = os.O_WRONLY | os.O_RDWR
 class Handle:
     """One open file. ``text`` is what a generated file said when it was opened."""
 
-    __slots__ = ("begin", "direct", "end", "error", "flags", "target", "text")
+    __slots__ = ("begin", "direct", "end", "error", "flags", "target", "text", "unflushed")
 
     def __init__(self, target: Target, flags: int, *, direct: bool, text: bytes = b"") -> None:
         self.target = target
@@ -54,6 +54,9 @@ class Handle:
         """The last run of requests that were each written behind the other."""
         self.error = 0
         """Errno of a failed message, for this handle's next fsync or close: each handle is told once."""
+        self.unflushed = bool(flags & WRITES)
+        """No flush since it was opened or last written: one will come, and tell an error. Between the flush of
+        close() and the release nobody is there to be told, and nothing of this handle's is missing."""
 
     @property
     def writes(self) -> bool:
@@ -190,6 +193,7 @@ class Files(MountBase):
         if count == 0:
             return errno.EFBIG
         handle.end = offset + count
+        handle.unflushed = True
         data = body.data if count == len(body.data) else body.data[:count]
         if node.ghost is not None:
             return self._write_ghost(node, offset, data)
@@ -355,7 +359,7 @@ class Files(MountBase):
         if handle is None or isinstance(handle.target, VirtualEntry):
             return
         node = handle.target
-        if handle.error:
+        if handle.error and handle.unflushed:
             self._untold(node, handle.error)
         if (node.pending is not None or node.held) and handle.writes:
             self.push(node)
@@ -466,10 +470,13 @@ class Files(MountBase):
         self, request: r.Request, handle: Handle, node: Node, reply: bytes, locks: tuple[int, ...] = ()
     ) -> None:
         def finished() -> None:
+            assert self.session is not None
+            told = self.session.waits(request.unique)  # else a signal ended the call, and it may be repeated
+            if told:
+                handle.unflushed = False
             if handle.error:
                 error = handle.error
-                assert self.session is not None
-                if self.session.waits(request.unique):  # else a signal ended the call, and it may be repeated
+                if told:
                     handle.error = node.error = 0
                 self.answer(request, error)
                 return
@@ -486,7 +493,7 @@ class Files(MountBase):
         for handle in self._handles.values():
             if handle.target is node and handle.writes:
                 handle.error = handle.error or code
-                told = True
+                told = told or handle.unflushed
         if not told and not node.waiters:
             self._untold(node, code)
 

@@ -58,6 +58,30 @@ def test_every_writer_is_told() -> None:
     assert [kernel.session.replies[unique] for unique in flushes] == [errno.EBUSY, errno.EBUSY]
 
 
+def test_who_has_closed_is_not_taken_for_the_writer_of_what_was_lost(caplog: pytest.LogCaptureFixture) -> None:
+    kernel = Kernel(b"f")
+    first = written(kernel)
+    assert kernel.call("flush", 0, r.FlushIn(first, 0)) == b""
+    second = written(kernel)
+    flush = kernel.ask("flush", 0, r.FlushIn(second, 0))
+    fail(kernel, errno.ENOENT)
+    kernel.call("release", 0, r.ReleaseIn(first, 0, 0, 0))
+    assert kernel.session.replies[flush] == errno.ENOENT
+    assert "is not stored" not in caplog.text
+
+
+def test_what_fails_between_close_and_release_is_logged(caplog: pytest.LogCaptureFixture) -> None:
+    kernel = Kernel(b"f")
+    first = written(kernel)
+    assert kernel.call("flush", 0, r.FlushIn(first, 0)) == b""
+    kernel.write(first, 0, b"by a mapping or another process")
+    kernel.clock = 2.0
+    kernel.mount.push_old()
+    fail(kernel, errno.ENOENT)
+    kernel.call("release", 0, r.ReleaseIn(first, 0, 0, 0))
+    assert "is not stored" in caplog.text
+
+
 def test_a_repeated_fsync_tells_the_error_of_the_interrupted_one() -> None:
     kernel = Kernel(b"f")
     fh = written(kernel)
