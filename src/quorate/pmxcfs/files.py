@@ -55,8 +55,8 @@ class Handle:
         self.error = 0
         """Errno of a failed message, for this handle's next fsync or close: each handle is told once."""
         self.unflushed = bool(flags & WRITES)
-        """No flush since it was opened or last written: one will come, and tell an error. Between the flush of
-        close() and the release nobody is there to be told, and nothing of this handle's is missing."""
+        """No flush since it was opened or last written: one will come, and tell an error. Between the flush
+        of close() and the release nobody is there to be told, and nothing of this handle's is missing."""
 
     @property
     def writes(self) -> bool:

@@ -58,7 +58,9 @@ def test_every_writer_is_told() -> None:
     assert [kernel.session.replies[unique] for unique in flushes] == [errno.EBUSY, errno.EBUSY]
 
 
-def test_who_has_closed_is_not_taken_for_the_writer_of_what_was_lost(caplog: pytest.LogCaptureFixture) -> None:
+def test_who_has_closed_is_not_taken_for_the_writer_of_what_was_lost(
+    caplog: pytest.LogCaptureFixture,
+) -> None:
     kernel = Kernel(b"f")
     first = written(kernel)
     assert kernel.call("flush", 0, r.FlushIn(first, 0)) == b""
