@@ -242,7 +242,7 @@ _NODE_ENTRY: Final = Object(
             for number in range(LINK_COUNT)
         },
     },
-    additional=AnyValue(),
+    additional=String(),
 )
 _TOTEM: Final = Object(
     description="Section totem of corosync.conf.",
@@ -373,7 +373,7 @@ JOIN_INFO: Final = Operation(
                         "pve_addr": String(description="Its address as a member."),
                         "pve_fp": String(description="SHA-256 of its web server's certificate."),
                     },
-                    additional=AnyValue(),
+                    additional=String(),
                 ),
             ),
             "preferred_node": String(description="The node to join through."),

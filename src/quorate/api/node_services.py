@@ -68,7 +68,7 @@ _TEXTS: Final = {
 }
 _RESULT: Final = Object(
     properties={
-        "service": String(description="Its name here."),
+        "service": String(description="Its name here.", enum=SERVICES),
         "name": String(description="Name of its unit."),
         "desc": String(description="What it is."),
         "state": String(description="E.g. running, dead, exited."),
