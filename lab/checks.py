@@ -14,6 +14,7 @@ QUICK = (
     ("lint", ("ruff", "check", "--quiet", ".")),
     ("format", ("ruff", "format", "--check", "--quiet", ".")),
     ("types", ("mypy",)),
+    ("web: API types", (*WEB, "api")),
     ("web: lint", (*WEB, "lint")),
     ("web: types", (*WEB, "types")),
     ("web: unit", (*WEB, "test")),

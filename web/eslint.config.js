@@ -3,7 +3,7 @@ import hooks from "eslint-plugin-react-hooks";
 import tseslint from "typescript-eslint";
 
 export default tseslint.config(
-  { ignores: ["dist/", "node_modules/", "src/api/schema.d.ts", "eslint.config.js", "vite.config.ts"] },
+  { ignores: ["dist/", "node_modules/", "generated/", "eslint.config.js", "vite.config.ts"] },
   ...tseslint.configs.strictTypeChecked,
   a11y.flatConfigs.recommended,
   hooks.configs["recommended-latest"],

@@ -2,7 +2,7 @@ import { describe, expect, it } from "vitest";
 
 import { ApiFailure, failureOf } from "../src/api/failure";
 import type { NodeEntry, Resource } from "../src/api/model";
-import { encode } from "../src/api/transport";
+import { encode, fill } from "../src/api/transport";
 import { dateOf, epochOf } from "../src/logic/dates";
 import { bytes, duration, milliseconds, percent } from "../src/logic/format";
 import { nextPhase, START, type Observation } from "../src/logic/joinPhases";
@@ -36,6 +36,11 @@ describe("failures", () => {
 describe("parameters", () => {
   it("leave out what is undefined and send booleans as digits", () => {
     expect(encode({ a: undefined, b: true, c: 0, d: ["x", "y"] }).toString()).toBe("b=1&c=0&d=x&d=y");
+  });
+
+  it("that the path names go there, escaped, and nowhere else", () => {
+    const [path, others] = fill("/access/tfa/{userid}/{id}", { userid: "a/b@pve", id: "1", password: "x" });
+    expect([path, others]).toEqual(["/access/tfa/a%2Fb%40pve/1", { password: "x" }]);
   });
 });
 

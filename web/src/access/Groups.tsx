@@ -3,7 +3,7 @@
 import { Button } from "@patternfly/react-core";
 import { useState, type ReactElement } from "react";
 
-import { change, path } from "../api/client";
+import { change } from "../api/client";
 import { usePolled } from "../api/hooks";
 import type { Group } from "../api/model";
 import { DataTable } from "../shared/DataTable";
@@ -15,7 +15,7 @@ import { FormDialog } from "../shared/FormDialog";
 type Dialog = { kind: "add" } | { kind: "edit" | "delete"; group: Group };
 
 export default function Groups(): ReactElement {
-  const groups = usePolled<Group[]>("/access/groups", 15, {}, ["access"]);
+  const groups = usePolled("/access/groups", {}, 15, ["access"]);
   const [dialog, setDialog] = useState<Dialog>();
   const close = (): void => {
     setDialog(undefined);
@@ -49,7 +49,7 @@ export default function Groups(): ReactElement {
         <DeleteDialog
           what={`the group ${dialog.group.groupid}`}
           detail="Its users stay and lose the permissions that they had by it."
-          onDelete={() => change("DELETE", `/access/groups${path(dialog.group.groupid)}`)}
+          onDelete={() => change("DELETE", "/access/groups/{groupid}", { groupid: dialog.group.groupid })}
           onClose={close}
         />
       )}
@@ -66,7 +66,7 @@ function GroupDialog({ group, onClose }: { group: Group | undefined; onClose: ()
       submitLabel={group ? "OK" : "Add"}
       canSubmit={name !== ""}
       onSubmit={async () => {
-        if (group) await change("PUT", `/access/groups${path(name)}`, { comment });
+        if (group) await change("PUT", "/access/groups/{groupid}", { groupid: name, comment });
         else await change("POST", "/access/groups", { groupid: name, comment: comment || undefined });
         return undefined;
       }}

@@ -5,7 +5,7 @@ import { useState, type ReactElement } from "react";
 
 import { change } from "../api/client";
 import { usePolled } from "../api/hooks";
-import type { AclEntry, Role } from "../api/model";
+import type { AclEntry } from "../api/model";
 import { DataTable } from "../shared/DataTable";
 import { DeleteDialog } from "../shared/DeleteDialog";
 import { Failure } from "../shared/Failure";
@@ -19,7 +19,7 @@ const KINDS = [
 ] as const;
 
 export default function Permissions(): ReactElement {
-  const acl = usePolled<AclEntry[]>("/access/acl", 15, {}, ["access"]);
+  const acl = usePolled("/access/acl", {}, 15, ["access"]);
   const [isAdding, setAdding] = useState(false);
   const [removing, setRemoving] = useState<AclEntry>();
   const close = (): void => {
@@ -55,7 +55,7 @@ export default function Permissions(): ReactElement {
             change("PUT", "/access/acl", {
               path: removing.path,
               roles: removing.roleid,
-              [`${removing.type}s`]: removing.ugid,
+              ...subject(removing.type, removing.ugid),
               delete: 1,
             })
           }
@@ -67,9 +67,9 @@ export default function Permissions(): ReactElement {
 }
 
 function AddDialog({ onClose }: { onClose: () => void }): ReactElement {
-  const roles = usePolled<Role[]>("/access/roles");
+  const roles = usePolled("/access/roles", {});
   const [path, setPath] = useState("/");
-  const [kind, setKind] = useState("user");
+  const [kind, setKind] = useState<AclEntry["type"]>("user");
   const [who, setWho] = useState("");
   const [role, setRole] = useState("PVEAuditor");
   const [propagates, setPropagates] = useState(true);
@@ -80,7 +80,7 @@ function AddDialog({ onClose }: { onClose: () => void }): ReactElement {
       submitLabel="Add"
       canSubmit={path.startsWith("/") && who !== ""}
       onSubmit={async () => {
-        await change("PUT", "/access/acl", { path, roles: role, [`${kind}s`]: who, propagate: propagates });
+        await change("PUT", "/access/acl", { path, roles: role, ...subject(kind, who), propagate: propagates });
         return undefined;
       }}
       onClose={onClose}
@@ -112,4 +112,8 @@ function AddDialog({ onClose }: { onClose: () => void }): ReactElement {
       )}
     </FormDialog>
   );
+}
+
+function subject(kind: AclEntry["type"], id: string): { users: string } | { groups: string } | { tokens: string } {
+  return kind === "user" ? { users: id } : kind === "group" ? { groups: id } : { tokens: id };
 }

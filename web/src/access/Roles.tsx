@@ -3,7 +3,7 @@
 import { Button } from "@patternfly/react-core";
 import { useState, type ReactElement } from "react";
 
-import { change, path } from "../api/client";
+import { change } from "../api/client";
 import { usePolled } from "../api/hooks";
 import type { Role } from "../api/model";
 import { DataTable } from "../shared/DataTable";
@@ -15,7 +15,7 @@ import { FormDialog } from "../shared/FormDialog";
 type Dialog = { kind: "add" } | { kind: "edit" | "delete"; role: Role };
 
 export default function Roles(): ReactElement {
-  const roles = usePolled<Role[]>("/access/roles", 15, {}, ["access"]);
+  const roles = usePolled("/access/roles", {}, 15, ["access"]);
   const [dialog, setDialog] = useState<Dialog>();
   const close = (): void => {
     setDialog(undefined);
@@ -34,8 +34,8 @@ export default function Roles(): ReactElement {
         empty="There are no roles."
         columns={[
           { label: "Role", show: (row) => row.roleid, by: (row) => row.roleid },
-          { label: "Built in", show: (row) => (row.special ? "yes" : "no"), by: (row) => row.special ?? 0 },
-          { label: "Privileges", show: (row) => (row.privs ?? "").replaceAll(",", ", ") || "–", isLong: true },
+          { label: "Built in", show: (row) => (row.special ? "yes" : "no"), by: (row) => row.special },
+          { label: "Privileges", show: (row) => row.privs.replaceAll(",", ", ") || "–", isLong: true },
         ]}
         actions={(role) =>
           role.special
@@ -52,7 +52,7 @@ export default function Roles(): ReactElement {
       {dialog?.kind === "delete" && (
         <DeleteDialog
           what={`the role ${dialog.role.roleid}`}
-          onDelete={() => change("DELETE", `/access/roles${path(dialog.role.roleid)}`)}
+          onDelete={() => change("DELETE", "/access/roles/{roleid}", { roleid: dialog.role.roleid })}
           onClose={close}
         />
       )}
@@ -70,7 +70,7 @@ function RoleDialog({ role, onClose }: { role: Role | undefined; onClose: () => 
       canSubmit={name !== ""}
       onSubmit={async () => {
         const privs = privileges.split(/[\s,;]+/).filter(Boolean).join(",");
-        if (role) await change("PUT", `/access/roles${path(name)}`, { privs });
+        if (role) await change("PUT", "/access/roles/{roleid}", { roleid: name, privs });
         else await change("POST", "/access/roles", { roleid: name, privs: privs || undefined });
         return undefined;
       }}

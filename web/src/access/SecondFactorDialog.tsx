@@ -4,9 +4,8 @@ import { Button, Modal, ModalBody, ModalFooter, ModalHeader } from "@patternfly/
 import { useMemo, useState, type ReactElement } from "react";
 import { encode } from "uqr";
 
-import { change, path } from "../api/client";
+import { change } from "../api/client";
 import { usePolled } from "../api/hooks";
-import type { SecondFactor } from "../api/model";
 import { current } from "../api/session";
 import { time } from "../logic/format";
 import { base32, otpauthAddress, SECRET_BYTES } from "../logic/totp";
@@ -21,7 +20,7 @@ interface Props {
 }
 
 export default function SecondFactorDialog({ userid, onClose }: Props): ReactElement {
-  const factors = usePolled<SecondFactor[]>(`/access/tfa${path(userid)}`);
+  const factors = usePolled("/access/tfa/{userid}", { userid });
   const [dialog, setDialog] = useState<{ kind: "add" } | { kind: "remove"; id: string }>();
   const close = (): void => {
     setDialog(undefined);
@@ -41,7 +40,7 @@ export default function SecondFactorDialog({ userid, onClose }: Props): ReactEle
           empty="None is set up: the password alone lets this user in."
           columns={[
             { label: "Kind", show: (row) => (row.type === "totp" ? "Authenticator app" : row.type) },
-            { label: "Description", show: (row) => row.description ?? "–" },
+            { label: "Description", show: (row) => row.description },
             { label: "Created", show: (row) => time(row.created) },
           ]}
           actions={(row) => [{ title: "Remove", onClick: () => setDialog({ kind: "remove", id: row.id }) }]}
@@ -72,7 +71,8 @@ function AddTotp({ userid, onClose }: Props): ReactElement {
       submitLabel="Add"
       canSubmit={/^\d{6}$/.test(code.trim()) && description.trim() !== "" && (!needsPassword || password !== "")}
       onSubmit={async () => {
-        await change("POST", `/access/tfa${path(userid)}`, {
+        await change("POST", "/access/tfa/{userid}", {
+          userid,
           type: "totp",
           description: description.trim(),
           totp: address,
@@ -133,7 +133,7 @@ function RemoveFactor({ userid, id, onClose }: Props & { id: string }): ReactEle
       submitLabel="Remove"
       canSubmit={!needsPassword || password !== ""}
       onSubmit={async () => {
-        await change("DELETE", `/access/tfa${path(userid, id)}`, { password: needsPassword ? password : undefined });
+        await change("DELETE", "/access/tfa/{userid}/{id}", { userid, id, password: needsPassword ? password : undefined });
         return undefined;
       }}
       onClose={onClose}

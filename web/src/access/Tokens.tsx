@@ -3,9 +3,9 @@
 import { Alert, Button, Modal, ModalBody, ModalFooter, ModalHeader } from "@patternfly/react-core";
 import { useState, type ReactElement } from "react";
 
-import { change, path } from "../api/client";
+import { change } from "../api/client";
 import { usePolled } from "../api/hooks";
-import type { Token, User } from "../api/model";
+import type { Token } from "../api/model";
 import { current } from "../api/session";
 import { dateOf, epochOf } from "../logic/dates";
 import { CopyButton } from "../shared/Copy";
@@ -21,8 +21,10 @@ interface Row extends Token {
 
 type Dialog = { kind: "add" } | { kind: "edit" | "delete"; row: Row } | { kind: "secret"; id: string; value: string };
 
+const TOKEN = "/access/users/{userid}/token/{tokenid}";
+
 export default function Tokens(): ReactElement {
-  const users = usePolled<User[]>("/access/users", 15, { full: 1 }, ["access"]);
+  const users = usePolled("/access/users", { full: 1 }, 15, ["access"]);
   const [dialog, setDialog] = useState<Dialog>();
   const rows = users.data?.flatMap((user) => (user.tokens ?? []).map((token) => ({ ...token, userid: user.userid })));
   const close = (): void => {
@@ -63,7 +65,7 @@ export default function Tokens(): ReactElement {
         <DeleteDialog
           what={`the token ${dialog.row.userid}!${dialog.row.tokenid}`}
           detail="Programs that use it get no answer any more."
-          onDelete={() => change("DELETE", tokenPath(dialog.row.userid, dialog.row.tokenid))}
+          onDelete={() => change("DELETE", TOKEN, { userid: dialog.row.userid, tokenid: dialog.row.tokenid })}
           onClose={close}
         />
       )}
@@ -105,12 +107,18 @@ function TokenDialog({ row, onMade, onClose }: TokenDialogProps): ReactElement {
       submitLabel={row ? "OK" : "Add"}
       canSubmit={userid.includes("@") && name !== "" && epochOf(expire) !== undefined}
       onSubmit={async () => {
-        const parameters = { privsep: isSeparate, expire: epochOf(expire), comment: comment || (row ? "" : undefined) };
+        const parameters = {
+          userid,
+          tokenid: name,
+          privsep: isSeparate,
+          expire: epochOf(expire),
+          comment: comment || (row ? "" : undefined),
+        };
         if (row) {
-          await change("PUT", tokenPath(userid, name), parameters);
+          await change("PUT", TOKEN, parameters);
           return undefined;
         }
-        const made = await change<{ "full-tokenid": string; value: string }>("POST", tokenPath(userid, name), parameters);
+        const made = await change("POST", TOKEN, parameters);
         onMade(made["full-tokenid"], made.value);
         return "stay";
       }}
@@ -139,8 +147,4 @@ function TokenDialog({ row, onMade, onClose }: TokenDialogProps): ReactElement {
       )}
     </FormDialog>
   );
-}
-
-function tokenPath(userid: string, tokenid: string): string {
-  return `/access/users${path(userid)}/token${path(tokenid)}`;
 }

@@ -3,9 +3,9 @@
 import { Button } from "@patternfly/react-core";
 import { useState, type ReactElement } from "react";
 
-import { change, path } from "../api/client";
+import { change } from "../api/client";
 import { usePolled } from "../api/hooks";
-import type { Group, Realm, User } from "../api/model";
+import type { User } from "../api/model";
 import { dateOf, epochOf } from "../logic/dates";
 import { DataTable } from "../shared/DataTable";
 import { DeleteDialog } from "../shared/DeleteDialog";
@@ -18,7 +18,7 @@ import SecondFactorDialog from "./SecondFactorDialog";
 type Dialog = { kind: "add" } | { kind: "edit" | "password" | "factor" | "delete"; user: User };
 
 export default function Users(): ReactElement {
-  const users = usePolled<User[]>("/access/users", 15, { full: 1 }, ["access"]);
+  const users = usePolled("/access/users", { full: 1 }, 15, ["access"]);
   const [dialog, setDialog] = useState<Dialog>();
   const close = (): void => {
     setDialog(undefined);
@@ -38,8 +38,8 @@ export default function Users(): ReactElement {
         columns={[
           { label: "User", show: (row) => row.userid, by: (row) => row.userid },
           { label: "Name", show: (row) => [row.firstname, row.lastname].filter(Boolean).join(" ") || "–" },
-          { label: "Enabled", show: (row) => (row.enable === 0 ? "no" : "yes"), by: (row) => row.enable ?? 1 },
-          { label: "Expires", show: (row) => dateOf(row.expire) || "never", by: (row) => row.expire ?? 0 },
+          { label: "Enabled", show: (row) => (row.enable === 0 ? "no" : "yes"), by: (row) => row.enable },
+          { label: "Expires", show: (row) => dateOf(row.expire) || "never", by: (row) => row.expire },
           { label: "Groups", show: (row) => row.groups || "–" },
           { label: "Comment", show: (row) => row.comment ?? "–", isLong: true },
         ]}
@@ -58,7 +58,7 @@ export default function Users(): ReactElement {
         <DeleteDialog
           what={`the user ${dialog.user.userid}`}
           detail="Its API tokens and permissions go with it."
-          onDelete={() => change("DELETE", `/access/users${path(dialog.user.userid)}`)}
+          onDelete={() => change("DELETE", "/access/users/{userid}", { userid: dialog.user.userid })}
           onClose={close}
         />
       )}
@@ -67,8 +67,8 @@ export default function Users(): ReactElement {
 }
 
 function UserDialog({ user, onClose }: { user: User | undefined; onClose: () => void }): ReactElement {
-  const realms = usePolled<Realm[]>(user ? null : "/access/domains");
-  const groups = usePolled<Group[]>("/access/groups");
+  const realms = usePolled(user ? null : "/access/domains", {});
+  const groups = usePolled("/access/groups", {});
   const [name, setName] = useState("");
   const [realm, setRealm] = useState("pve");
   const [password, setPassword] = useState("");
@@ -93,11 +93,12 @@ function UserDialog({ user, onClose }: { user: User | undefined; onClose: () => 
       onSubmit={async () => {
         const parameters = { ...values, expire: epochOf(values.expire), enable: isEnabled };
         if (isNew) {
-          const filled = Object.fromEntries(Object.entries(parameters).filter(([, value]) => value !== ""));
+          const given = Object.entries(parameters).filter(([, value]) => value !== "");
+          const filled = Object.fromEntries(given) as Partial<typeof parameters>;
           const secret = takesPassword ? { password } : {};
           await change("POST", "/access/users", { ...filled, userid: `${name}@${realm}`, ...secret });
         } else {
-          await change("PUT", `/access/users${path(user.userid)}`, parameters);
+          await change("PUT", "/access/users/{userid}", { userid: user.userid, ...parameters });
         }
         return undefined;
       }}

@@ -1,8 +1,9 @@
 /* Requests of a logged-in user: the token against cross-site requests, and a login in between if need be. */
 
 import { asFailure } from "./failure";
+import type { Method, ParametersOf, PathOf, ResultOf } from "./operations";
 import * as session from "./session";
-import { send, type Envelope, type Method, type Parameters } from "./transport";
+import { send, type Envelope } from "./transport";
 
 export interface Options {
   signal?: AbortSignal;
@@ -11,30 +12,34 @@ export interface Options {
 }
 
 /** GET; the data alone. Throws ApiFailure. */
-export async function get<T>(path: string, parameters: Parameters = {}, options: Options = {}): Promise<T> {
-  return (await call<T>("GET", path, parameters, options)).data;
+export async function get<P extends PathOf<"GET">>(
+  path: P,
+  parameters: ParametersOf<"GET", P>,
+  options: Options = {},
+): Promise<ResultOf<"GET", P>> {
+  return (await call("GET", path, parameters, options)).data;
 }
 
 /** A change. When the session has ended it waits for the login and is sent again. Throws ApiFailure. */
-export async function change<T>(
-  method: Exclude<Method, "GET">,
-  path: string,
-  parameters: Parameters = {},
-): Promise<T> {
-  return (await call<T>(method, path, parameters, {})).data;
+export async function change<M extends Exclude<Method, "GET">, P extends PathOf<M>>(
+  method: M,
+  path: P,
+  parameters: ParametersOf<M, P>,
+): Promise<ResultOf<M, P>> {
+  return (await call(method, path, parameters, {})).data;
 }
 
-export async function call<T>(
-  method: Method,
-  path: string,
-  parameters: Parameters,
+export async function call<M extends Method, P extends PathOf<M>>(
+  method: M,
+  path: P,
+  parameters: ParametersOf<M, P>,
   options: Options,
-): Promise<Envelope<T>> {
+): Promise<Envelope<ResultOf<M, P>>> {
   for (;;) {
     const csrf = session.current()?.csrf;
     const headers: Record<string, string> = method === "GET" || !csrf ? {} : { CSRFPreventionToken: csrf };
     try {
-      return await send<T>(method, path, parameters, headers, options.signal);
+      return await send(method, path, parameters, headers, options.signal);
     } catch (error) {
       if (options.signal?.aborted) throw error;
       const failure = asFailure(error);
@@ -44,9 +49,4 @@ export async function call<T>(
       await again;
     }
   }
-}
-
-/** A path from parts, each escaped: `path("nodes", name, "status")`. */
-export function path(...parts: string[]): string {
-  return parts.map((part) => `/${encodeURIComponent(part)}`).join("");
 }

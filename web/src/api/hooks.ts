@@ -5,8 +5,8 @@ import { useCallback, useEffect, useRef, useState, useSyncExternalStore } from "
 import { get } from "./client";
 import { listen, type Topic } from "./events";
 import { asFailure, type ApiFailure } from "./failure";
+import type { ParametersOf, PathOf, ResultOf } from "./operations";
 import * as session from "./session";
-import type { Parameters } from "./transport";
 
 export interface Polled<T> {
   /** What came last; stays when a later read fails. */
@@ -17,14 +17,14 @@ export interface Polled<T> {
 
 /** Read `path` now, every `seconds` (0: not again) and when one of `topics` has changed; nothing while `path` is
  * null or the page is hidden. */
-export function usePolled<T>(
-  path: string | null,
+export function usePolled<P extends PathOf<"GET">>(
+  path: P | null,
+  parameters: ParametersOf<"GET", P>,
   seconds = 0,
-  parameters: Parameters = {},
   topics: readonly Topic[] = [],
-): Polled<T> {
+): Polled<ResultOf<"GET", P>> {
   const key = path === null ? null : JSON.stringify([path, parameters]);
-  const [found, setFound] = useState<{ key: string | null; data?: T; failure?: ApiFailure }>({ key });
+  const [found, setFound] = useState<{ key: string | null; data?: ResultOf<"GET", P>; failure?: ApiFailure }>({ key });
   const [round, setRound] = useState(0);
   const reload = useCallback(() => setRound((count) => count + 1), []);
   const hears = key === null || seconds === 0 ? "" : topics.join(" ");
@@ -37,13 +37,13 @@ export function usePolled<T>(
   }, [hears, reload]);
   useEffect(() => {
     if (key === null) return;
-    const [where, what] = JSON.parse(key) as [string, Parameters];
+    const [where, what] = JSON.parse(key) as [P, ParametersOf<"GET", P>];
     const abort = new AbortController();
     let timer: ReturnType<typeof setTimeout> | undefined;
     const read = async (): Promise<void> => {
       try {
         if (!document.hidden) {
-          const data = await get<T>(where, what, { signal: abort.signal });
+          const data = await get(where, what, { signal: abort.signal });
           setFound({ key, data });
         }
       } catch (error) {

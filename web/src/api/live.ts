@@ -6,7 +6,7 @@ import { useSyncExternalStore } from "react";
 import { get } from "./client";
 import { isStreaming, listen } from "./events";
 import { asFailure, type ApiFailure } from "./failure";
-import type { ClusterEntry, NodeEntry, Resource, StatusEntry, Task } from "./model";
+import type { ClusterEntry, NodeEntry, Resource, Task } from "./model";
 
 export interface Live {
   cluster?: ClusterEntry;
@@ -107,15 +107,15 @@ async function readPart(
 ): Promise<{ update: Partial<Live>; failure?: ApiFailure }> {
   try {
     if (part === "status") {
-      const entries = await get<StatusEntry[]>("/cluster/status", {}, { signal });
-      const members = entries.filter((entry) => entry.type === "node");
+      const entries = await get("/cluster/status", {}, { signal });
+      const members = entries.filter((entry): entry is NodeEntry => entry.type === "node");
       members.sort((one, other) => one.name.localeCompare(other.name, undefined, { numeric: true }));
-      return { update: { members, cluster: entries.find((entry) => entry.type === "cluster") } };
+      return { update: { members, cluster: entries.find((entry): entry is ClusterEntry => entry.type === "cluster") } };
     }
     if (part === "resources") {
-      return { update: { resources: await get<Resource[]>("/cluster/resources", {}, { signal }) } };
+      return { update: { resources: await get("/cluster/resources", {}, { signal }) } };
     }
-    return { update: { tasks: await get<Task[]>("/cluster/tasks", {}, { signal }) } };
+    return { update: { tasks: await get("/cluster/tasks", {}, { signal }) } };
   } catch (error) {
     const failure = asFailure(error);
     // A user without Sys.Audit sees the nodes of the resource list

@@ -1,256 +1,43 @@
-/* What the API answers, as far as these pages read it. The server's declarations are the authority. */
+/* Names for what the API answers, as these pages use it. The types themselves are the server's declarations. */
 
-/** Booleans are 0 and 1 on the wire. */
-export type Flag = 0 | 1;
+import type { ResultOf } from "./operations";
 
-export interface LoginData {
-  username: string;
-  ticket: string;
-  CSRFPreventionToken: string;
-  cap?: Capabilities;
-  clustername?: string;
-  NeedTFA?: Flag;
-}
+type Row<T> = T extends readonly (infer R)[] ? R : never;
+/** With `K` there: the document cannot say on what it depends that they are. */
+type With<T, K extends keyof T> = T & { [P in K]-?: Exclude<T[P], undefined> };
 
+export type LoginData = With<ResultOf<"POST", "/access/ticket">, "ticket">;
 /** Per area the privileges that the user has somewhere in it. */
-export type Capabilities = Partial<Record<string, Partial<Record<string, Flag>>>>;
+export type Capabilities = NonNullable<LoginData["cap"]>;
+export type Realm = Row<ResultOf<"GET", "/access/domains">>;
 
-export interface Realm {
-  realm: string;
-  type: string;
-  comment?: string;
-  default?: Flag;
-}
+/** A row is one of the two, by its type. */
+export type StatusEntry = Row<ResultOf<"GET", "/cluster/status">>;
+export type ClusterEntry = With<StatusEntry, "version" | "nodes" | "quorate"> & { type: "cluster" };
+export type NodeEntry = With<StatusEntry, "nodeid" | "local" | "online"> & { type: "node" };
 
-export interface ClusterEntry {
-  type: "cluster";
-  id: string;
-  name: string;
-  version: number;
-  nodes: number;
-  quorate: Flag;
-}
-
-export interface NodeEntry {
-  type: "node";
-  id: string;
-  name: string;
-  nodeid: number;
-  ip?: string;
-  local: Flag;
-  online: Flag;
-}
-
-export type StatusEntry = ClusterEntry | NodeEntry;
-
-export interface Resource {
-  id: string;
-  type: string;
-  node?: string;
-  name?: string;
-  vmid?: number;
-  status?: string;
-  template?: Flag;
-  cpu?: number;
-  maxcpu?: number;
-  mem?: number;
-  maxmem?: number;
-  disk?: number;
-  maxdisk?: number;
-  uptime?: number;
-  tags?: string;
-  lock?: string;
-}
-
-export interface Task {
-  upid: string;
-  node: string;
-  type: string;
-  id: string;
-  user: string;
-  tokenid?: string;
-  starttime: number;
-  endtime?: number;
-  status?: string;
-}
-
-export interface TaskStatus {
-  upid: string;
-  node: string;
-  type: string;
-  id: string;
-  user: string;
-  starttime: number;
-  status: "running" | "stopped";
-  exitstatus?: string;
-}
-
-export interface LogLine {
-  n: number;
-  t: string;
-}
-
-export interface ClusterLogEntry {
-  id: string;
-  uid: number;
-  time: number;
-  pri: number;
-  tag: string;
-  pid: number;
-  node: string;
-  user: string;
-  msg: string;
-}
+export type Resource = Row<ResultOf<"GET", "/cluster/resources">>;
+export type Task = Row<ResultOf<"GET", "/cluster/tasks">> | NodeTask;
+export type NodeTask = Row<ResultOf<"GET", "/nodes/{node}/tasks">>;
+export type LogLine = Row<ResultOf<"GET", "/nodes/{node}/syslog">>;
+export type ClusterLogEntry = Row<ResultOf<"GET", "/cluster/log">>;
 
 /** A node section of corosync.conf: all values are strings. */
-export type ConfigNode = Record<string, string> & { node: string; name: string; nodeid: string };
+export type ConfigNode = Row<ResultOf<"GET", "/cluster/config/nodes">>;
+export type JoinAnswer = ResultOf<"GET", "/cluster/config/join">;
+export type JoinNode = Row<JoinAnswer["nodelist"]>;
+export type QuorumData = ResultOf<"GET", "/cluster/quorum">;
+/** One link from the asked node to another; latencies are microseconds there and back. */
+export type LinkState = Row<ResultOf<"GET", "/nodes/{node}/corosync/links">>;
+export type ClusterOptions = ResultOf<"GET", "/cluster/options">;
 
-export interface Totem {
-  cluster_name?: string;
-  config_version?: string;
-  interface?: Record<string, { linknumber?: string }>;
-  [key: string]: unknown;
-}
+export type NodeStatus = ResultOf<"GET", "/nodes/{node}/status">;
+export type NetworkInterface = Row<ResultOf<"GET", "/nodes/{node}/network">>;
+export type Service = Row<ResultOf<"GET", "/nodes/{node}/services">>;
+export type Certificate = Row<ResultOf<"GET", "/nodes/{node}/certificates/info">>;
 
-export interface JoinNode {
-  name: string;
-  nodeid: string;
-  pve_addr: string;
-  pve_fp: string;
-  [key: string]: string;
-}
-
-export interface JoinAnswer {
-  nodelist: JoinNode[];
-  preferred_node: string;
-  totem: Totem;
-  config_digest: string;
-}
-
-export interface NetworkInterface {
-  iface: string;
-  type: string;
-  method?: string;
-  method6?: string;
-  address?: string;
-  cidr?: string;
-  gateway?: string;
-  address6?: string;
-  cidr6?: string;
-  gateway6?: string;
-  active?: Flag;
-  autostart?: Flag;
-  bridge_ports?: string;
-  slaves?: string;
-  comments?: string;
-}
-
-export interface NodeStatus {
-  uptime: number;
-  loadavg?: string[];
-  kversion?: string;
-  cpu?: number;
-  wait?: number;
-  cpuinfo?: { model?: string; sockets?: number; cores?: number; cpus?: number };
-  memory?: { total: number; used: number; free: number };
-  swap?: { total: number; used: number; free: number };
-  rootfs?: { total: number; used: number; avail: number };
-  pveversion?: string;
-}
-
-export interface Service {
-  service: string;
-  name: string;
-  desc: string;
-  state: string;
-  "active-state"?: string;
-  "unit-state"?: string;
-}
-
-export interface Certificate {
-  filename?: string;
-  fingerprint?: string;
-  subject?: string;
-  issuer?: string;
-  san?: string[];
-  notbefore?: number;
-  notafter?: number;
-  "public-key-type"?: string;
-  "public-key-bits"?: number;
-}
-
-export interface User {
-  userid: string;
-  enable?: Flag;
-  expire?: number;
-  firstname?: string;
-  lastname?: string;
-  email?: string;
-  comment?: string;
-  groups?: string;
-  "realm-type"?: string;
-  tokens?: Token[];
-}
-
-export interface Token {
-  tokenid: string;
-  privsep?: Flag;
-  expire?: number;
-  comment?: string;
-}
-
-export interface Group {
-  groupid: string;
-  comment?: string;
-  users?: string;
-}
-
-export interface Role {
-  roleid: string;
-  privs?: string;
-  special?: Flag;
-}
-
-export interface AclEntry {
-  path: string;
-  type: "user" | "group" | "token";
-  ugid: string;
-  roleid: string;
-  propagate?: Flag;
-}
-
-export interface SecondFactor {
-  id: string;
-  type: string;
-  description?: string;
-  created?: number;
-  enable?: Flag;
-}
-
-/** `GET /cluster/quorum`: the votes as Corosync counts them. */
-export interface QuorumData {
-  clustered: Flag;
-  quorate: Flag;
-  votes: number;
-  expected: number;
-  needed: number;
-  flags: string[];
-  nodes: { name: string; nodeid: number; votes: number; state: string }[];
-  qdevice?: { name: string; votes: number; alive: Flag; votes_for_us: Flag };
-}
-
-/** `GET /nodes/{node}/corosync/links`: one link from that node to another. */
-export interface LinkState {
-  node: string;
-  nodeid: number;
-  link: number;
-  address?: string;
-  local_address?: string;
-  priority: number;
-  enabled: Flag;
-  connected: Flag;
-  /** Microseconds there and back. */
-  latency?: number;
-  up_count?: number;
-  down_count?: number;
-}
+export type User = Row<ResultOf<"GET", "/access/users">>;
+export type Token = Row<NonNullable<User["tokens"]>>;
+export type Group = Row<ResultOf<"GET", "/access/groups">>;
+export type Role = Row<ResultOf<"GET", "/access/roles">>;
+export type AclEntry = Row<ResultOf<"GET", "/access/acl">>;

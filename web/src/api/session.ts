@@ -2,6 +2,7 @@
 
 import { ApiFailure } from "./failure";
 import type { Capabilities, LoginData } from "./model";
+import type { ParametersOf } from "./operations";
 import { send } from "./transport";
 
 const COOKIE = "PVEAuthCookie";
@@ -65,7 +66,7 @@ export async function resume(): Promise<void> {
 
 /** Log in. A challenge is returned when a second factor is needed. Throws ApiFailure. */
 export async function logIn(username: string, password: string, realm: string): Promise<Challenge | undefined> {
-  const name: Record<string, string> = username.includes("@") ? { username } : { username, realm };
+  const name = username.includes("@") ? { username } : { username, realm };
   const data = await postTicket({ ...name, password });
   if (data.NeedTFA) return { username: data.username, ticket: data.ticket };
   accept(data);
@@ -116,7 +117,7 @@ function accept(data: LoginData): void {
   writeCookie(data.ticket);
   const session: Session = {
     username: data.username,
-    csrf: data.CSRFPreventionToken,
+    csrf: data.CSRFPreventionToken ?? "",
     cap: data.cap ?? {},
     clustername: data.clustername,
   };
@@ -141,10 +142,14 @@ async function renew(): Promise<void> {
   }
 }
 
-async function postTicket(parameters: Record<string, string>): Promise<LoginData> {
-  const { data } = await send<LoginData | null>("POST", "/access/ticket", parameters, {});
-  if (!data) throw new ApiFailure(401, "authentication failure");
+async function postTicket(parameters: ParametersOf<"POST", "/access/ticket">): Promise<LoginData> {
+  const { data } = await send("POST", "/access/ticket", parameters, {});
+  if (!isLogin(data)) throw new ApiFailure(401, "authentication failure");
   return data;
+}
+
+function isLogin(data: Partial<LoginData> | null): data is LoginData {
+  return data?.ticket !== undefined;
 }
 
 function readCookie(): string | undefined {

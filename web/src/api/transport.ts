@@ -1,8 +1,8 @@
 /* One request to this node's API and its envelope (pvecm 6.2, 6.3). Knows nothing of sessions. */
 
 import { ApiFailure, failureOf } from "./failure";
+import type { Method, ParametersOf, PathOf, ResultOf } from "./operations";
 
-export type Method = "GET" | "POST" | "PUT" | "DELETE";
 export type Value = string | number | boolean | readonly string[] | undefined;
 export type Parameters = Readonly<Record<string, Value>>;
 
@@ -15,16 +15,17 @@ export interface Envelope<T> {
 const REQUEST_MS = 60_000;
 
 /** Throws ApiFailure, also when nothing answers. */
-export async function send<T>(
-  method: Method,
-  path: string,
-  parameters: Parameters,
+export async function send<M extends Method, P extends PathOf<M>>(
+  method: M,
+  path: P,
+  parameters: ParametersOf<M, P>,
   headers: Record<string, string>,
   signal?: AbortSignal,
-): Promise<Envelope<T>> {
-  const form = encode(parameters);
+): Promise<Envelope<ResultOf<M, P>>> {
+  const [where, others] = fill(path, parameters as Parameters);
+  const form = encode(others);
   const inQuery = method === "GET" || method === "DELETE";
-  const url = `/api2/json${path}${inQuery && form.size > 0 ? `?${form}` : ""}`;
+  const url = `/api2/json${where}${inQuery && form.size > 0 ? `?${form}` : ""}`;
   const limit = AbortSignal.timeout(REQUEST_MS);
   let response: Response;
   let body: string;
@@ -43,10 +44,20 @@ export async function send<T>(
   }
   if (!response.ok) throw failureOf(response.status, response.statusText, body);
   try {
-    return JSON.parse(body) as Envelope<T>;
+    return JSON.parse(body) as Envelope<ResultOf<M, P>>;
   } catch {
     throw new ApiFailure(response.status, "The answer is not JSON.");
   }
+}
+
+/** `/nodes/{node}` with the parameters that it names in their places, each escaped; and those that remain. */
+export function fill(path: string, parameters: Parameters): [path: string, others: Parameters] {
+  const named = new Set<string>();
+  const filled = path.replace(/\{([\w-]+)\}/g, (_, name: string) => {
+    named.add(name);
+    return encodeURIComponent(String(parameters[name]));
+  });
+  return [filled, Object.fromEntries(Object.entries(parameters).filter(([name]) => !named.has(name)))];
 }
 
 /** Undefined values are left out, booleans are 0 and 1, lists repeat their key. */

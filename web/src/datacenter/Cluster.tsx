@@ -34,8 +34,8 @@ export default function Cluster({ live }: { live: Live }): ReactElement {
   const [dialog, setDialog] = useState<Dialog>();
   const [removing, setRemoving] = useState<string>();
   const isPaused = dialog !== undefined || removing !== undefined;
-  const join = usePolled<JoinAnswer>("/cluster/config/join", isPaused ? 0 : 15, {}, ["config", "status"]);
-  const nodes = usePolled<ConfigNode[]>("/cluster/config/nodes", isPaused ? 0 : 5, {}, ["config", "status"]);
+  const join = usePolled("/cluster/config/join", {}, isPaused ? 0 : 15, ["config", "status"]);
+  const nodes = usePolled("/cluster/config/nodes", {}, isPaused ? 0 : 5, ["config", "status"]);
   const isStandalone =
     join.failure?.status === 424 || (join.failure?.message.includes("node is not in a cluster") ?? false);
   const isRoot = current()?.username === "root@pam";
@@ -134,7 +134,7 @@ function Members({ nodes, live, onRemove }: MembersProps): ReactElement {
       label="Cluster Nodes"
       columns={columns}
       rows={rows}
-      rowKey={(row) => row.nodeid}
+      rowKey={(row) => row.name}
       empty="Standalone node - no cluster defined"
       {...(onRemove ? { actions: (row: ConfigNode) => [{ title: "Remove node", onClick: () => onRemove(row.name) }] } : {})}
     />

@@ -4,7 +4,6 @@ import { useEffect, useMemo, useState, type ReactElement } from "react";
 
 import { change } from "../api/client";
 import { usePolled } from "../api/hooks";
-import type { NetworkInterface } from "../api/model";
 import { useTasks } from "../app/tasksContext";
 import { addLink, checkLinks, isFaultless, linkParameters, ownAddresses, type Link } from "../logic/links";
 import { clusterName } from "../logic/validation";
@@ -15,7 +14,7 @@ import { LinkEditor } from "./LinkEditor";
 
 export function CreateDialog({ onClose }: { onClose: () => void }): ReactElement {
   const tasks = useTasks();
-  const network = usePolled<NetworkInterface[]>("/nodes/localhost/network");
+  const network = usePolled("/nodes/{node}/network", { node: "localhost" });
   const addresses = useMemo(() => ownAddresses(network.data ?? []), [network.data]);
   const [name, setName] = useState("");
   const [links, setLinks] = useState<Link[]>();
@@ -34,7 +33,7 @@ export function CreateDialog({ onClose }: { onClose: () => void }): ReactElement
       size="medium"
       canSubmit={nameFault === undefined && isFaultless(faults)}
       onSubmit={async () => {
-        const upid = await change<string>("POST", "/cluster/config", { clustername: name, ...linkParameters(rows) });
+        const upid = await change("POST", "/cluster/config", { clustername: name, ...linkParameters(rows) });
         tasks.open(upid);
         return undefined;
       }}

@@ -4,7 +4,6 @@ import { useMemo, useState, type ReactElement } from "react";
 
 import { change } from "../api/client";
 import { usePolled } from "../api/hooks";
-import type { NetworkInterface } from "../api/model";
 import { decodeJoinInformation, INVALID, type JoinInformation } from "../logic/joinInformation";
 import { addLink, checkLinks, isFaultless, linkParameters, ownAddresses, type Link } from "../logic/links";
 import { fingerprint as checkFingerprint, peerAddress } from "../logic/validation";
@@ -17,7 +16,7 @@ import { LinkEditor } from "./LinkEditor";
 const LABELS = ["hostname", "fingerprint", "password"];
 
 export function JoinDialog({ onClose }: { onClose: () => void }): ReactElement {
-  const network = usePolled<NetworkInterface[]>("/nodes/localhost/network");
+  const network = usePolled("/nodes/{node}/network", { node: "localhost" });
   const addresses = useMemo(() => ownAddresses(network.data ?? []), [network.data]);
   const [isAssisted, setAssisted] = useState(true);
   const [encoded, setEncoded] = useState("");
@@ -59,7 +58,7 @@ export function JoinDialog({ onClose }: { onClose: () => void }): ReactElement {
       canSubmit={isComplete}
       onSubmit={async () => {
         const parameters = { hostname: peer.trim(), fingerprint: print.trim(), password, ...linkParameters(links) };
-        const started = await change<string>("POST", "/cluster/config/join", parameters);
+        const started = await change("POST", "/cluster/config/join", parameters);
         setUpid(started);
         return "stay"; // goes on as a view of the task
       }}

@@ -4,9 +4,8 @@
 import { Alert, Button, Modal, ModalBody, ModalFooter, ModalHeader, ProgressStep, ProgressStepper, Spinner } from "@patternfly/react-core";
 import { useEffect, useState, type ReactElement } from "react";
 
-import { get, path } from "../api/client";
+import { get } from "../api/client";
 import { asFailure } from "../api/failure";
-import type { LogLine, TaskStatus } from "../api/model";
 import { logOut, tolerateRefusals } from "../api/session";
 import { send } from "../api/transport";
 import { nextPhase, START, type JoinState } from "../logic/joinPhases";
@@ -130,11 +129,11 @@ async function observe(
   show: (lines: string[]) => void,
 ): Promise<Parameters<typeof nextPhase>[1]> {
   const node = parseUpid(upid)?.node ?? "localhost";
-  const base = path("nodes", node, "tasks", upid);
   const limited = AbortSignal.any([signal, AbortSignal.timeout(LOOK_MS)]);
   try {
-    const status = await get<TaskStatus>(`${base}/status`, {}, { quiet: true, signal: limited });
-    const log = await get<LogLine[]>(`${base}/log`, { start: 0, limit: 0 }, { quiet: true, signal: limited });
+    const status = await get("/nodes/{node}/tasks/{upid}/status", { node, upid }, { quiet: true, signal: limited });
+    const all = { node, upid, start: 0, limit: 0 };
+    const log = await get("/nodes/{node}/tasks/{upid}/log", all, { quiet: true, signal: limited });
     show(log.map((line) => line.t));
     return status.status === "running" ? { kind: "running" } : { kind: "stopped", exit: status.exitstatus ?? "" };
   } catch (error) {

@@ -3,9 +3,7 @@
 import { Alert, AlertActionCloseButton, AlertActionLink } from "@patternfly/react-core";
 import { useState, type ReactElement } from "react";
 
-import { path } from "../api/client";
 import { usePolled } from "../api/hooks";
-import type { TaskStatus } from "../api/model";
 import { useTasks } from "../app/tasksContext";
 import { parseUpid, resultOf } from "../logic/upid";
 
@@ -21,7 +19,11 @@ export function JoinReport(): ReactElement | null {
   const [join, setJoin] = useState(readJoin);
   const tasks = useTasks();
   const node = join && parseUpid(join.upid)?.node;
-  const status = usePolled<TaskStatus>(join && node ? `${path("nodes", node, "tasks", join.upid)}/status` : null, 2);
+  const status = usePolled(
+    join && node ? "/nodes/{node}/tasks/{upid}/status" : null,
+    { node: node ?? "", upid: join?.upid ?? "" },
+    2,
+  );
   if (!join) return null;
   const exit = status.data?.status === "stopped" ? (status.data.exitstatus ?? "") : undefined;
   const result = resultOf(exit);

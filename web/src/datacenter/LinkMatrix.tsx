@@ -6,7 +6,7 @@ import ExclamationCircleIcon from "@patternfly/react-icons/dist/esm/icons/exclam
 import { Table, Tbody, Td, Th, Thead, Tr } from "@patternfly/react-table";
 import { useEffect, useState, type ReactElement } from "react";
 
-import { get, path } from "../api/client";
+import { get } from "../api/client";
 import { asFailure, type ApiFailure } from "../api/failure";
 import type { ConfigNode, LinkState, NodeEntry } from "../api/model";
 import { milliseconds } from "../logic/format";
@@ -112,7 +112,7 @@ function useViews(online: string): Views {
       await Promise.all(
         names.map(async (name) => {
           try {
-            links[name] = await get<LinkState[]>(path("nodes", name, "corosync", "links"), {}, { signal: abort.signal });
+            links[name] = await get("/nodes/{node}/corosync/links", { node: name }, { signal: abort.signal });
           } catch (error) {
             failures[name] = asFailure(error);
           }

@@ -7,6 +7,7 @@ import { useMemo, useState, type ReactElement } from "react";
 import { change } from "../api/client";
 import { usePolled } from "../api/hooks";
 import type { NetworkInterface } from "../api/model";
+import type { ParametersOf } from "../api/operations";
 import { may } from "../api/session";
 import { changeOf, checkFields, fieldValues, OPTION_ROWS, showOption, type OptionField, type OptionRow } from "../logic/options";
 import { DataTable } from "../shared/DataTable";
@@ -14,11 +15,11 @@ import { Failure } from "../shared/Failure";
 import { AreaField, ChoiceField, TextField } from "../shared/fields";
 import { FormDialog } from "../shared/FormDialog";
 
-type Found = Record<string, unknown>;
+type Wanted = ParametersOf<"PUT", "/cluster/options">;
 
 export default function Options(): ReactElement {
   const [editing, setEditing] = useState<OptionRow>();
-  const options = usePolled<Found>("/cluster/options", editing ? 0 : 5, {}, ["config"]);
+  const options = usePolled("/cluster/options", {}, editing ? 0 : 5, ["config"]);
   const canEdit = may("dc", "Sys.Modify");
   const close = (): void => {
     setEditing(undefined);
@@ -59,7 +60,7 @@ function OptionDialog({ row, value, onClose }: { row: OptionRow; value: unknown;
   const [values, setValues] = useState(() => fieldValues(row, value));
   const faults = checkFields(row, values);
   const hasNetwork = row.fields.some((field) => field.kind === "network");
-  const network = usePolled<NetworkInterface[]>(hasNetwork ? "/nodes/localhost/network" : null);
+  const network = usePolled(hasNetwork ? "/nodes/{node}/network" : null, { node: "localhost" });
   const networks = useMemo(() => localNetworks(network.data ?? []), [network.data]);
   return (
     <FormDialog
@@ -68,7 +69,9 @@ function OptionDialog({ row, value, onClose }: { row: OptionRow; value: unknown;
       canSubmit={Object.keys(faults).length === 0}
       onSubmit={async () => {
         const wanted = changeOf(row, values, value);
-        await change("PUT", "/cluster/options", "set" in wanted ? { [row.key]: wanted.set } : { delete: row.key });
+        // The rows hold texts; the server checks them
+        const parameters: Wanted = "set" in wanted ? { [row.key]: wanted.set } : { delete: row.key };
+        await change("PUT", "/cluster/options", parameters);
         return undefined;
       }}
       onClose={onClose}

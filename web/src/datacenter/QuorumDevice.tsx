@@ -15,7 +15,7 @@ import { usePolled } from "../api/hooks";
 import { Failure } from "../shared/Failure";
 
 export function QuorumDevice(): ReactElement {
-  const device = usePolled<Record<string, string>>("/cluster/config/qdevice", 15);
+  const device = usePolled("/cluster/config/qdevice", {}, 15);
   const entries = Object.entries(device.data ?? {});
   return (
     <Card isCompact>

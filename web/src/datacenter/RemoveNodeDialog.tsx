@@ -3,7 +3,7 @@
 import { Alert, List, ListItem } from "@patternfly/react-core";
 import { useState, type ReactElement } from "react";
 
-import { change, path } from "../api/client";
+import { change } from "../api/client";
 import { refresh, type Live } from "../api/live";
 import { removalView } from "../logic/removal";
 import { TextField } from "../shared/fields";
@@ -26,7 +26,7 @@ export function RemoveNodeDialog({ node, live, onClose }: Props): ReactElement {
       size="medium"
       canSubmit={view.obstacles.length === 0 && typed === node}
       onSubmit={async () => {
-        await change("DELETE", `/cluster/config/nodes${path(node)}`);
+        await change("DELETE", "/cluster/config/nodes/{node}", { node });
         refresh();
         return undefined;
       }}

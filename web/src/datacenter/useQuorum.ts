@@ -11,7 +11,7 @@ const SECONDS = 5;
 /** Undefined outside a cluster, and until the state is known. */
 export function useQuorum(live: Live): QuorumWords | undefined {
   const isMember = live.cluster !== undefined && may("dc", "Sys.Audit");
-  const quorum = usePolled<QuorumData>(isMember ? "/cluster/quorum" : null, SECONDS, {}, ["status"]);
+  const quorum = usePolled(isMember ? "/cluster/quorum" : null, {}, SECONDS, ["status"]);
   if (!live.cluster) return undefined;
   return quorumWords(quorum.data?.clustered ? factsOf(quorum.data) : factsOfMembers(live));
 }

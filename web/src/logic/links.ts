@@ -12,13 +12,15 @@ export interface Link {
   address: string;
 }
 
+export type LinkParameters = Partial<Record<`link${0 | 1 | 2 | 3 | 4 | 5 | 6 | 7}`, string>>;
+
 export interface LinkFault {
   number?: string;
   address?: string;
 }
 
 /** Addresses that this node has, by interface name. */
-export function ownAddresses(interfaces: readonly NetworkInterface[]): { address: string; iface: string }[] {
+export function ownAddresses(interfaces: readonly Pick<NetworkInterface, "iface" | "address" | "address6">[]): { address: string; iface: string }[] {
   return [...interfaces]
     .sort((one, other) => one.iface.localeCompare(other.iface, undefined, { numeric: true }))
     .flatMap(({ iface, address, address6 }) =>
@@ -64,10 +66,10 @@ export function isFaultless(faults: readonly LinkFault[]): boolean {
 }
 
 /** `linkN=ADDRESS` of all rows that have one. */
-export function linkParameters(links: readonly Link[]): Record<string, string> {
+export function linkParameters(links: readonly Link[]): LinkParameters {
   return Object.fromEntries(
     links
       .filter((link) => link.address.trim() !== "")
       .map((link) => [`link${link.number}`, link.address.trim()]),
-  );
+  ) as LinkParameters;
 }

@@ -1,5 +1,7 @@
 /* The rows of Datacenter -> Options: what each shows, edits and sends (pvecm 8, 9.2). */
 
+import type { ClusterOptions } from "../api/model";
+import type { ParametersOf } from "../api/operations";
 import { printProperties, readProperties } from "./propertyString";
 import { cidr, integer, type Check } from "./validation";
 
@@ -14,8 +16,11 @@ export interface OptionField {
   check?: Check;
 }
 
+/** What can be read and written. */
+export type OptionKey = keyof ClusterOptions & keyof ParametersOf<"PUT", "/cluster/options">;
+
 export interface OptionRow {
-  key: string;
+  key: OptionKey;
   label: string;
   /** What an unset option means. */
   unset: string;

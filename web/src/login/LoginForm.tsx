@@ -28,7 +28,7 @@ export function LoginForm({ username, onOther }: { username?: string; onOther?: 
 
   useEffect(() => {
     const abort = new AbortController();
-    send<Realm[]>("GET", "/access/domains", {}, {}, abort.signal).then(
+    send("GET", "/access/domains", {}, {}, abort.signal).then(
       ({ data }) => {
         if (data.length > 0) setRealms(data);
         const preset = data.find((entry) => entry.default)?.realm;
@@ -79,7 +79,7 @@ export function LoginForm({ username, onOther }: { username?: string; onOther?: 
           label="Realm"
           value={realm}
           onChange={setRealm}
-          choices={realms.map((entry) => [entry.realm, entry.comment ?? entry.realm] as const)}
+          choices={realms.map((entry) => [entry.realm, entry.comment] as const)}
         />
       )}
       <ActionGroup>

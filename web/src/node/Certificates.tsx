@@ -3,20 +3,19 @@
 import { Card, CardBody, CardTitle, DescriptionList, DescriptionListDescription, DescriptionListGroup, DescriptionListTerm } from "@patternfly/react-core";
 import type { ReactElement } from "react";
 
-import { path } from "../api/client";
 import { usePolled } from "../api/hooks";
 import type { Certificate } from "../api/model";
 import { time } from "../logic/format";
 import { Failure } from "../shared/Failure";
 
 export default function Certificates({ node }: { node: string }): ReactElement {
-  const certificates = usePolled<Certificate[]>(path("nodes", node, "certificates", "info"), 60);
+  const certificates = usePolled("/nodes/{node}/certificates/info", { node }, 60);
   return (
     <>
       <Failure failure={certificates.failure} title="The certificates could not be read" />
       {certificates.data?.map((certificate) => (
-        <Card key={certificate.filename ?? certificate.fingerprint} isCompact>
-          <CardTitle component="h2">{certificate.filename ?? "Certificate"}</CardTitle>
+        <Card key={certificate.filename} isCompact>
+          <CardTitle component="h2">{certificate.filename}</CardTitle>
           <CardBody>
             <DescriptionList isHorizontal isCompact isFluid>
               {rowsOf(certificate).map(([term, value]) => (
@@ -37,12 +36,12 @@ function rowsOf(certificate: Certificate): [string, string][] {
   const key = certificate["public-key-type"];
   const bits = certificate["public-key-bits"];
   return [
-    ["Subject", certificate.subject ?? "–"],
-    ["Issuer", certificate.issuer ?? "–"],
-    ["Names", certificate.san?.join(", ") ?? "–"],
+    ["Subject", certificate.subject],
+    ["Issuer", certificate.issuer],
+    ["Names", certificate.san.join(", ")],
     ["Valid from", time(certificate.notbefore)],
     ["Valid until", time(certificate.notafter)],
     ["Key", key ? `${key}${bits ? ` ${bits}` : ""}` : "–"],
-    ["Fingerprint", certificate.fingerprint ?? "–"],
+    ["Fingerprint", certificate.fingerprint],
   ];
 }

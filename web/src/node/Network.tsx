@@ -2,14 +2,12 @@
 
 import type { ReactElement } from "react";
 
-import { path } from "../api/client";
 import { usePolled } from "../api/hooks";
-import type { NetworkInterface } from "../api/model";
 import { DataTable } from "../shared/DataTable";
 import { Failure } from "../shared/Failure";
 
 export default function Network({ node }: { node: string }): ReactElement {
-  const network = usePolled<NetworkInterface[]>(path("nodes", node, "network"), 15);
+  const network = usePolled("/nodes/{node}/network", { node }, 15);
   return (
     <>
       <Failure failure={network.failure} title="The network could not be read" />

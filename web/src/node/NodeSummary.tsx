@@ -11,11 +11,9 @@ import {
 } from "@patternfly/react-core";
 import { useState, type ReactElement } from "react";
 
-import { path } from "../api/client";
 import { usePolled } from "../api/hooks";
 import type { NodeStatus } from "../api/model";
 import { bytes, duration, percent } from "../logic/format";
-import type { Sample } from "../logic/series";
 import { Chart } from "../shared/Chart";
 import { Failure } from "../shared/Failure";
 import { ChoiceField } from "../shared/fields";
@@ -29,9 +27,9 @@ const FRAMES = [
 ] as const;
 
 export default function NodeSummary({ node }: { node: string }): ReactElement {
-  const status = usePolled<NodeStatus>(path("nodes", node, "status"), 5);
-  const [frame, setFrame] = useState("hour");
-  const figures = usePolled<Sample[]>(path("nodes", node, "rrddata"), 30, { timeframe: frame, cf: "AVERAGE" });
+  const status = usePolled("/nodes/{node}/status", { node }, 5);
+  const [frame, setFrame] = useState<(typeof FRAMES)[number][0]>("hour");
+  const figures = usePolled("/nodes/{node}/rrddata", { node, timeframe: frame, cf: "AVERAGE" }, 30);
   const samples = figures.data ?? [];
   return (
     <>
@@ -97,14 +95,14 @@ function Present({ status }: { status: NodeStatus }): ReactElement {
   const { cpuinfo, memory, swap, rootfs } = status;
   const rows: [string, string][] = [
     ["Uptime", duration(status.uptime)],
-    ["CPU usage", `${percent(status.cpu)} of ${cpuinfo?.cpus ?? "?"} CPUs`],
-    ["Load average", status.loadavg?.join(", ") ?? "–"],
-    ["Memory", memory ? `${bytes(memory.used)} of ${bytes(memory.total)}` : "–"],
-    ["Swap", swap?.total ? `${bytes(swap.used)} of ${bytes(swap.total)}` : "none"],
-    ["Root file system", rootfs ? `${bytes(rootfs.used)} of ${bytes(rootfs.total)}` : "–"],
-    ["Processor", cpuinfo?.model ?? "–"],
-    ["Kernel", status.kversion ?? "–"],
-    ["Version", status.pveversion ?? "–"],
+    ["CPU usage", `${percent(status.cpu)} of ${cpuinfo.cpus} CPUs`],
+    ["Load average", status.loadavg.join(", ")],
+    ["Memory", `${bytes(memory.used)} of ${bytes(memory.total)}`],
+    ["Swap", swap.total ? `${bytes(swap.used)} of ${bytes(swap.total)}` : "none"],
+    ["Root file system", `${bytes(rootfs.used)} of ${bytes(rootfs.total)}`],
+    ["Processor", cpuinfo.model],
+    ["Kernel", status.kversion],
+    ["Version", status.pveversion],
   ];
   return (
     <Card isCompact>

@@ -2,7 +2,7 @@
 
 import { useState, type ReactElement } from "react";
 
-import { change, path } from "../api/client";
+import { change } from "../api/client";
 import { usePolled } from "../api/hooks";
 import type { Service } from "../api/model";
 import { useTasks } from "../app/tasksContext";
@@ -18,16 +18,17 @@ const COMMANDS = [
   ["reload", "Reload"],
   ["stop", "Stop"],
 ] as const;
+type Command = (typeof COMMANDS)[number][0];
 /** Without these the node cannot be managed from here: the server refuses to stop them. */
 const ESSENTIAL = new Set(["pveproxy", "pvedaemon", "pve-cluster"]);
 
 export default function Services({ node }: { node: string }): ReactElement {
-  const services = usePolled<Service[]>(path("nodes", node, "services"), 5);
+  const services = usePolled("/nodes/{node}/services", { node }, 5);
   const tasks = useTasks();
   const submit = useSubmit();
   const [stopping, setStopping] = useState<Service>();
-  const send = async (service: string, command: string): Promise<void> => {
-    tasks.open(await change<string>("POST", path("nodes", node, "services", service, command)));
+  const send = async (service: Service["service"], command: Command): Promise<void> => {
+    tasks.open(await change("POST", `/nodes/{node}/services/{service}/${command}`, { node, service }));
     services.reload();
   };
   return (
@@ -50,8 +51,8 @@ export default function Services({ node }: { node: string }): ReactElement {
             ),
             by: (row) => row.state,
           },
-          { label: "Active", show: (row) => row["active-state"] ?? "–" },
-          { label: "Unit", show: (row) => row["unit-state"] ?? "–" },
+          { label: "Active", show: (row) => row["active-state"] },
+          { label: "Unit", show: (row) => row["unit-state"] },
           { label: "Description", show: (row) => row.desc, isLong: true },
         ]}
         actions={(row) =>

@@ -3,7 +3,7 @@
 import { Checkbox } from "@patternfly/react-core";
 import { useEffect, useRef, useState, type ReactElement } from "react";
 
-import { call, path } from "../api/client";
+import { call } from "../api/client";
 import { asFailure, type ApiFailure } from "../api/failure";
 import type { LogLine } from "../api/model";
 import { Failure } from "../shared/Failure";
@@ -21,17 +21,16 @@ export default function SystemLog({ node }: { node: string }): ReactElement {
   useEffect(() => {
     const abort = new AbortController();
     const { signal } = abort;
-    const where = path("nodes", node, "syslog");
     let timer: ReturnType<typeof setTimeout> | undefined;
     let total = 0;
     const read = async (): Promise<void> => {
       try {
-        const filter = { service: service || undefined };
-        let found = await call<LogLine[]>("GET", where, { ...filter, start: Math.max(0, total - LINES), limit: LINES }, { signal });
+        const filter = { node, service: service || undefined };
+        let found = await call("GET", "/nodes/{node}/syslog", { ...filter, start: Math.max(0, total - LINES), limit: LINES }, { signal });
         if ((found.total ?? 0) > total) {
           // It has grown: the end is what one wants to see
           total = found.total ?? 0;
-          found = await call<LogLine[]>("GET", where, { ...filter, start: Math.max(0, total - LINES), limit: LINES }, { signal });
+          found = await call("GET", "/nodes/{node}/syslog", { ...filter, start: Math.max(0, total - LINES), limit: LINES }, { signal });
         }
         setLines(found.data);
         setFailure(undefined);

@@ -3,7 +3,7 @@
 import { Button } from "@patternfly/react-core";
 import { useEffect, useState, type ReactElement } from "react";
 
-import { call, path } from "../api/client";
+import { call } from "../api/client";
 import { asFailure, type ApiFailure } from "../api/failure";
 import type { Task } from "../api/model";
 import { Failure } from "../shared/Failure";
@@ -22,14 +22,15 @@ export default function TaskHistory({ node }: { node: string }): ReactElement {
   useEffect(() => {
     const abort = new AbortController();
     const parameters = {
+      node,
       start,
       limit: PAGE,
-      source: "all",
+      source: "all" as const,
       userfilter: user || undefined,
       typefilter: type || undefined,
       statusfilter: state || undefined,
     };
-    call<Task[]>("GET", path("nodes", node, "tasks"), parameters, { signal: abort.signal }).then(
+    call("GET", "/nodes/{node}/tasks", parameters, { signal: abort.signal }).then(
       ({ data, total }) => {
         setFound({ tasks: data, total: total ?? start + data.length });
         setFailure(undefined);

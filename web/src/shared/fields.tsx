@@ -92,13 +92,13 @@ export function AreaField(props: TextProps & { rows?: number }): ReactElement {
   );
 }
 
-interface ChoiceProps extends Common {
-  value: string;
-  onChange: (value: string) => void;
-  choices: readonly (readonly [value: string, label: string])[];
+interface ChoiceProps<V extends string> extends Common {
+  value: V;
+  onChange: (value: V) => void;
+  choices: readonly (readonly [value: V, label: string])[];
 }
 
-export function ChoiceField(props: ChoiceProps): ReactElement {
+export function ChoiceField<V extends string>(props: ChoiceProps<V>): ReactElement {
   const id = useId();
   const known = props.choices.some(([value]) => value === props.value);
   return (
@@ -106,7 +106,7 @@ export function ChoiceField(props: ChoiceProps): ReactElement {
       <FormSelect
         id={id}
         value={props.value}
-        onChange={(_, value) => props.onChange(value)}
+        onChange={(_, value) => props.onChange(value as V)}
         isDisabled={props.isDisabled ?? false}
         validated={props.fault ? "error" : "default"}
         aria-describedby={`${id}-hint`}

@@ -6,7 +6,7 @@ import AngleUpIcon from "@patternfly/react-icons/dist/esm/icons/angle-up-icon";
 import { useState, type ReactElement } from "react";
 
 import { usePolled } from "../api/hooks";
-import type { ClusterLogEntry, Task } from "../api/model";
+import type { Task } from "../api/model";
 import { taskTitle } from "../logic/format";
 import { Failure } from "../shared/Failure";
 import { TaskState } from "../shared/Status";
@@ -45,7 +45,7 @@ export default function BottomPanel({ tasks }: { tasks: readonly Task[] }): Reac
         )}
         {!isOpen && latest && (
           <span className="q-bottom-latest">
-            {latest.node}: {taskTitle(latest.type, latest.id)} <TaskState status={latest.status} />
+            {latest.node}: {taskTitle(latest.type, latest.id ?? "")} <TaskState status={latest.status} />
           </span>
         )}
       </div>
@@ -59,7 +59,7 @@ export default function BottomPanel({ tasks }: { tasks: readonly Task[] }): Reac
 }
 
 function RecentLog(): ReactElement {
-  const log = usePolled<ClusterLogEntry[]>("/cluster/log", 3, { max: MOST }, ["log"]);
+  const log = usePolled("/cluster/log", { max: MOST }, 3, ["log"]);
   return (
     <>
       <Failure failure={log.failure} title="The cluster log could not be read" />

@@ -13,7 +13,7 @@ const SECONDS = 3;
 
 export default function ClusterLog(): ReactElement {
   const [most, setMost] = useState("50");
-  const log = usePolled<ClusterLogEntry[]>("/cluster/log", SECONDS, { max: Number(most) }, ["log"]);
+  const log = usePolled("/cluster/log", { max: Number(most) }, SECONDS, ["log"]);
   return (
     <>
       <ClusterLogTable log={log.data} />

@@ -33,7 +33,7 @@ export function TaskTable({ label, tasks, empty = "There are no tasks yet.", wit
           label: "Task",
           show: (row) => (
             <Button variant="link" isInline onClick={() => viewer.open(row.upid)}>
-              {taskTitle(row.type, row.id)}
+              {taskTitle(row.type, row.id ?? "")}
             </Button>
           ),
           by: (row) => row.type,

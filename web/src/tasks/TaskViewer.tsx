@@ -14,10 +14,9 @@ import {
 } from "@patternfly/react-core";
 import { useEffect, useRef, useState, type ReactElement } from "react";
 
-import { change, path } from "../api/client";
+import { change } from "../api/client";
 import { usePolled } from "../api/hooks";
 import { refresh } from "../api/live";
-import type { TaskStatus } from "../api/model";
 import { duration, taskTitle, time } from "../logic/format";
 import { parseUpid } from "../logic/upid";
 import { Failure } from "../shared/Failure";
@@ -29,10 +28,10 @@ const SECONDS = 1;
 
 export default function TaskViewer({ upid, onClose }: { upid: string; onClose: () => void }): ReactElement {
   const task = parseUpid(upid);
-  const base = path("nodes", task?.node ?? "localhost", "tasks", upid);
+  const node = task?.node ?? "localhost";
   const [isOver, setOver] = useState(false);
-  const status = usePolled<TaskStatus>(`${base}/status`, isOver ? 0 : SECONDS);
-  const log = useTaskLog(base, isOver);
+  const status = usePolled("/nodes/{node}/tasks/{upid}/status", { node, upid }, isOver ? 0 : SECONDS);
+  const log = useTaskLog(node, upid, isOver);
   const submit = useSubmit();
   const [follows, setFollows] = useState(true);
   const box = useRef<HTMLPreElement>(null);
@@ -85,7 +84,7 @@ export default function TaskViewer({ upid, onClose }: { upid: string; onClose: (
             variant="danger"
             isDisabled={submit.busy || !status.data}
             isLoading={submit.busy}
-            onClick={() => void submit.run(() => change("DELETE", base))}
+            onClick={() => void submit.run(() => change("DELETE", "/nodes/{node}/tasks/{upid}", { node, upid }))}
           >
             Stop
           </Button>

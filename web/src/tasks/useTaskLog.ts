@@ -4,14 +4,13 @@ import { useEffect, useState } from "react";
 
 import { get } from "../api/client";
 import { asFailure, type ApiFailure } from "../api/failure";
-import type { LogLine } from "../api/model";
 
 const PERIOD_MS = 1000;
 const CHUNK = 500;
 /** A browser shows no more in reasonable time; the rest is in the node's file. */
 const MAX_LINES = 20_000;
 
-export function useTaskLog(base: string, isOver: boolean): { lines: string[]; failure: ApiFailure | undefined } {
+export function useTaskLog(node: string, upid: string, isOver: boolean): { lines: string[]; failure: ApiFailure | undefined } {
   const [lines, setLines] = useState<string[]>([]);
   const [failure, setFailure] = useState<ApiFailure>();
   useEffect(() => {
@@ -21,7 +20,8 @@ export function useTaskLog(base: string, isOver: boolean): { lines: string[]; fa
     const read = async (): Promise<void> => {
       let isFull = false;
       try {
-        const found = await get<LogLine[]>(`${base}/log`, { start: seen.length, limit: CHUNK }, { signal: abort.signal });
+        const parameters = { node, upid, start: seen.length, limit: CHUNK };
+        const found = await get("/nodes/{node}/tasks/{upid}/log", parameters, { signal: abort.signal });
         // An empty log answers with one line that says so, which must not stay as the first one
         const fresh = found.filter((line) => line.n > seen.length && line.t !== "no content").map((line) => line.t);
         isFull = found.length >= CHUNK && seen.length < MAX_LINES;
@@ -42,6 +42,6 @@ export function useTaskLog(base: string, isOver: boolean): { lines: string[]; fa
       abort.abort();
       clearTimeout(timer);
     };
-  }, [base, isOver]);
+  }, [node, upid, isOver]);
   return { lines, failure };
 }
