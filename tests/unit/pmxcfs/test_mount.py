@@ -418,6 +418,14 @@ def test_a_move_into_a_private_place_makes_the_kernel_forget_the_mode() -> None:
     assert stat.S_IMODE(kernel.attributes(node)[0]) == 0o600
 
 
+def test_a_rename_to_the_same_name_succeeds_and_sends_nothing() -> None:
+    kernel = Kernel(b"f")
+    rename = kernel.ask("rename", 1, r.RenameIn(1, 0, b"f", b"f"))
+    assert kernel.session.replies[rename] == b""
+    assert kernel.cluster.sent == []
+    assert kernel.call("rename", 1, r.RenameIn(1, 0, b"gone", b"gone")) == errno.ENOENT
+
+
 def test_a_directory_that_becomes_private_is_not_found_by_its_new_name_with_its_old_mode() -> None:
     kernel = Kernel(b"nodes/", b"nodes/n1/", b"nodes/n1/public/")
     kernel.mount.attach(kernel.session, lambda callback: callback())  # type: ignore[arg-type]
