@@ -9,29 +9,16 @@ from typing import Any
 import pytest
 
 from lab import Lab, Node, wait_for
+from tests.lab.support_corosync import RELOAD_SECONDS, running_version, version_of
 from tests.lab.support_fs import PVE, agents, file_system_cluster, wait_converged, wait_ready
 
 HOST_COPY = "/etc/corosync/corosync.conf"
-RELOAD_SECONDS = 60.0
 
 
 @pytest.fixture(scope="module")
 def cluster(laboratories: Any) -> Iterator[Lab]:
     with file_system_cluster(laboratories) as lab:
         yield lab
-
-
-def running_version(node: Node) -> int:
-    """The config_version that corosync on this node works with; 0 while it does not run."""
-    text = node.run(["corosync-cmapctl", "-g", "totem.config_version"], check=False).stdout
-    found = re.search(r"= (\d+)", text)
-    return int(found[1]) if found else 0
-
-
-def version_of(text: str) -> int:
-    found = re.search(r"config_version: (\d+)", text)
-    assert found
-    return int(found[1])
 
 
 def with_version(text: str, version: int) -> str:

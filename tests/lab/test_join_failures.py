@@ -24,6 +24,7 @@ from lab.cluster import (
 from lab.handmade import TEST_TOKEN
 from lab.node import Node
 from tests.lab.conftest import Laboratories
+from tests.lab.support_corosync import wait_reloaded
 from tests.lab.support_pvecm import (
     Terminal,
     add,
@@ -172,6 +173,7 @@ def test_a_name_or_address_that_is_taken_stays_with_its_owner(
     n1, n2 = lab.node("n1"), lab.node("n2")
     before = state(n2)
     n1.run(["pvecm", "addnode", *entry, "--apiversion", "1"])
+    wait_reloaded(n1)
     with_entry = n1.read_file("/etc/pve/corosync.conf")
     status, output = add(n2, n1, *LINK)
     assert status == 255
@@ -180,6 +182,7 @@ def test_a_name_or_address_that_is_taken_stays_with_its_owner(
     assert_as_before(n2, before)
     assert n1.read_file("/etc/pve/corosync.conf") == with_entry
     n1.run(["pvecm", "delnode", entry[0]])
+    wait_reloaded(n1)
     n1.run(["rm", "-r", f"/etc/pve/nodes/{entry[0]}"])
 
 
