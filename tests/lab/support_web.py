@@ -10,7 +10,16 @@ from collections.abc import Iterator
 from contextlib import contextmanager
 from pathlib import Path
 
-from playwright.sync_api import Browser, BrowserContext, ConsoleMessage, Page, expect, sync_playwright
+from playwright.sync_api import (
+    Browser,
+    BrowserContext,
+    ConsoleMessage,
+    Locator,
+    Page,
+    expect,
+    sync_playwright,
+)
+from playwright.sync_api import TimeoutError as BrowserTimeoutError
 
 from lab import Lab, Node
 from lab.base import ROOT_PASSWORD
@@ -31,6 +40,8 @@ AXE = ROOT / "web/node_modules/axe-core/axe.min.js"
 PATIENCE = 60_000.0
 """Milliseconds for what a quiet machine shows in less than one: other labs may share it."""
 JOIN_MS = 300_000.0
+MENU_MS = 5_000.0
+MENU_TRIES = 5
 
 
 @contextmanager
@@ -78,6 +89,19 @@ class Person:
     def go(self, place: str) -> None:
         """To a page of the interface by its address, e.g. ``datacenter/cluster``."""
         self.page.evaluate("place => { location.hash = `#/${place}` }", place)
+
+    def choose(self, row: Locator, action: str) -> None:
+        """An action of a table's row. A menu that is opened while the table is still being drawn may close at
+        once: then a person clicks again."""
+        item = self.page.get_by_role("menuitem", name=action)
+        for _ in range(MENU_TRIES):
+            row.get_by_role("button").click()
+            try:
+                item.click(timeout=MENU_MS)
+            except BrowserTimeoutError:
+                continue
+            return
+        raise AssertionError(f"the menu with '{action}' does not open")
 
     def sees_node(self, name: str, state: str) -> None:
         item = self.page.get_by_role("treeitem", name=re.compile(rf"^{name}\b.*{state}"))

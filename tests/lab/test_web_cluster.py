@@ -201,8 +201,7 @@ def watch_a_task(admin: Person) -> None:
     page = admin.page
     admin.go("node/n2/services")
     row = page.get_by_role("row").filter(has_text="pvestatd")
-    row.get_by_role("button").click()
-    page.get_by_role("menuitem", name="Restart").click()
+    admin.choose(row, "Restart")
     viewer = page.get_by_role("dialog", name=re.compile("Restart service"))
     expect(viewer.get_by_text("TASK OK")).to_be_visible(timeout=PATIENCE)
     expect(viewer.get_by_text("OK", exact=True)).to_be_visible(timeout=PATIENCE)
@@ -233,8 +232,7 @@ def remove_node(admin: Person, name: str) -> None:
 
 def open_removal(admin: Person, name: str) -> None:
     row = admin.page.get_by_role("grid", name="Cluster Nodes").get_by_role("row").filter(has_text=name)
-    row.get_by_role("button").click()
-    admin.page.get_by_role("menuitem", name="Remove node").click()
+    admin.choose(row, "Remove node")
 
 
 def looks(browser: Browser, lab: Lab) -> None:
