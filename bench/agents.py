@@ -21,7 +21,11 @@ _CHATTER = ("sleep. counter=0\n",)
 
 
 class Agent:
-    """One program in one node, for as long as its ``with`` block lasts."""
+    """One program in one node, for as long as its ``with`` block lasts.
+
+    Inside the block it runs and waits for requests. Before that it may not have entered the node yet, and who
+    arranges the lab's processes would miss it.
+    """
 
     def __init__(self, node: Node, program: str, *, python: str = NODE_PYTHON) -> None:
         self.node = node
@@ -32,6 +36,9 @@ class Agent:
         """Raises LabError with what the program said when it failed."""
         self._process.stdin.write(json.dumps(request) + "\n")
         self._process.stdin.flush()
+        return self._answer()
+
+    def _answer(self) -> dict[str, float]:
         line = ""
         while not line or line in _CHATTER:
             if not select.select([self._process.stdout], [], [], ANSWER_SECONDS)[0]:
@@ -52,6 +59,11 @@ class Agent:
         return answer
 
     def __enter__(self) -> Agent:
+        try:
+            self._answer()
+        except LabError:
+            self._process.kill()
+            raise
         return self
 
     def __exit__(

@@ -1,8 +1,8 @@
 """Runs in a node, by its own python3, with nothing of the project: file operations, timed one by one.
 
-One request per line on standard input ({"operation": ..., "directory": ..., "count": ...}, and "writers" for
-what several threads do), one answer per line: {"median": seconds, "mean": seconds} per operation, or
-{"error": text}.
+Prints {} when it is ready. Then one request per line on standard input ({"operation": ..., "directory": ...,
+"count": ...}, and "writers" for what several threads do), one answer per line: {"median": seconds, "mean":
+seconds} per operation, or {"error": text}.
 """
 
 # The plain calls are what is timed:
@@ -204,6 +204,7 @@ class Client:
 
 def main() -> None:
     clients: dict[str, Client] = {}
+    print("{}", flush=True)  # ready
     for line in sys.stdin:
         request = json.loads(line)
         directory = request["directory"]

@@ -1,7 +1,8 @@
 """Runs in a node with the project importable: the round trip of messages by the CPG bindings alone.
 
-One request per line ({"count": n, "size": bytes, "pipelined": bool}), one answer per line: {"median": s,
-"mean": s} per message. Pipelined: all sent as fast as Corosync takes them; the mean counts.
+Prints {} when it has joined. Then one request per line ({"count": n, "size": bytes, "pipelined": bool}), one
+answer per line: {"median": s, "mean": s} per message. Pipelined: all sent as fast as Corosync takes them; the
+mean counts.
 """
 
 from __future__ import annotations
@@ -77,6 +78,7 @@ class Echo:
 
 def main() -> None:
     echo = Echo()
+    print("{}", flush=True)  # ready
     for line in sys.stdin:
         request = json.loads(line)
         message = bytes(request["size"])
