@@ -16,7 +16,7 @@ from typing import Any, Final
 
 from quorate.ipc import codec
 from quorate.pmxcfs import ipcconnection, ipcserver
-from quorate.pmxcfs.ipcconnection import Peer
+from quorate.pmxcfs.ipcconnection import Answer, Peer, Work
 from quorate.pmxcfs.ipcops import Operations
 from quorate.pmxcfs.ipcserver import IpcServer
 from quorate.pmxcfs.loop import Loop
@@ -29,8 +29,18 @@ OP_STATE: Final = 1001
 OP_SLOW: Final = 1002
 SLOW_SECONDS: Final = 0.01
 """What such a request takes."""
+OP_DEAR: Final = 1003
+DEAR_PORTIONS: Final = 50
+"""Each of them takes as long as a slow request."""
 
 WWW_DATA: Final = 33
+
+
+def _dear() -> Work:
+    for _ in range(DEAR_PORTIONS):
+        time.sleep(SLOW_SECONDS)
+        yield
+    return 0, b""
 
 
 class Host:
@@ -71,13 +81,15 @@ class Host:
         slow = 0
         operations = Operations(fixture.status, lambda: fixture.tree, lambda message: None)
 
-        def handle(peer: Peer, message: bytes) -> tuple[int, bytes]:
+        def handle(peer: Peer, message: bytes) -> Answer | Work:
             nonlocal slow
             operation = codec.operation_of(message)
             if operation == OP_SLOW:
                 slow += 1
                 time.sleep(SLOW_SECONDS)
                 return 0, b""
+            if operation == OP_DEAR:
+                return _dear()
             if operation == OP_BYTES:
                 return 0, bytes(struct.unpack_from("<I", message, 16)[0])
             if operation == OP_STATE:

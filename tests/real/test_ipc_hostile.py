@@ -19,7 +19,9 @@ from quorate.ipc import codec, operations
 from quorate.ipc.client import Client
 from quorate.ipc.operations import Op
 from tests.real.ipc_host import (
+    DEAR_PORTIONS,
     OP_BYTES,
+    OP_DEAR,
     OP_SLOW,
     OP_STATE,
     WWW_DATA,
@@ -59,6 +61,34 @@ def ended(client: RawClient) -> bool:
         return client.stream.recv(1) == b""
     except ConnectionResetError:
         return True
+
+
+def test_others_are_answered_while_one_dear_request_is_worked_on(host: Host) -> None:
+    dear = RawClient(host)
+    dear.bind()
+    dear.socket.send(codec.pack_request(OP_DEAR, b""))
+    dear.socket.setblocking(False)
+    answered = 0
+    with QbClient(host.service) as other:
+        while answered < 10_000:
+            other.call(request_bytes(0), 10)
+            answered += 1
+            with suppress(BlockingIOError):
+                assert len(dear.socket.recv(1024)) == codec.RESPONSE_BYTES
+                break
+    # One for each portion, where the system gave the other client its turn.
+    assert DEAR_PORTIONS / 2 < answered < 10_000
+    dear.close()
+
+
+def test_a_client_that_goes_away_takes_its_dear_request_along(host: Host) -> None:
+    dear = RawClient(host)
+    dear.bind()
+    dear.socket.send(codec.pack_request(OP_DEAR, b""))
+    dear.close()
+    assert works(host)
+    wait_for(lambda: not list(host.directory.iterdir()), "the control file to be gone")
+    assert works(host)
 
 
 def test_who_does_not_take_answers_is_cut_off_and_delays_nobody(host: Host) -> None:

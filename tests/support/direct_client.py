@@ -7,7 +7,7 @@ import os
 
 from quorate.ipc import codec
 from quorate.ipc.client import Client, IpcError, IpcUnavailableError
-from quorate.pmxcfs.ipcconnection import Peer
+from quorate.pmxcfs.ipcconnection import Peer, finished
 from quorate.pmxcfs.ipcops import Operations
 from tests.support.ipc_vectors import CLIENT_PID, Fixture
 
@@ -26,7 +26,8 @@ class DirectClient(Client):
         if self.away:
             raise IpcUnavailableError(errno.ECONNREFUSED, "cannot connect; is pmxcfs running?")
         self.calls.append(operation)
-        error, payload = self._operations(self._peer, codec.pack_request(operation, body))
+        answer = self._operations(self._peer, codec.pack_request(operation, body))
+        error, payload = answer if isinstance(answer, tuple) else finished(answer)
         if error:
             raise IpcError(-error, os.strerror(-error))
         return payload

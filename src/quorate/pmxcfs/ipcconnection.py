@@ -11,9 +11,9 @@ import errno
 import logging
 import os
 import socket
-from collections.abc import Callable
+from collections.abc import Callable, Generator
 from pathlib import Path
-from typing import Final, NamedTuple, Protocol
+from typing import Final, NamedTuple, Protocol, TypeVar
 
 from quorate.ipc import codec
 from quorate.pmxcfs.ipcsockets import ANCILLARY, credentials, datagrams, enlarge, make_control, remove_control
@@ -33,6 +33,8 @@ ERROR_FOREIGN: Final = 1
 
 _QUIET: Final = (BlockingIOError, InterruptedError)
 
+T = TypeVar("T")
+
 
 class Peer(NamedTuple):
     """Who is at the other end, as the kernel says: real ids of the process that connected."""
@@ -43,18 +45,38 @@ class Peer(NamedTuple):
     read_only: bool
 
 
-Handler = Callable[[Peer, bytes], tuple[int, bytes]]
-"""Takes a whole request of exactly its size field's length; returns (0, payload) or (negated errno, b"")."""
+Answer = tuple[int, bytes]
+"""(0, payload) or (negated errno, b"")."""
+Work = Generator[None, None, Answer]
+"""An answer that takes long, in portions: whoever drives it may do something else at each yield."""
+Handler = Callable[[Peer, bytes], Answer | Work]
+"""Takes a whole request of exactly its size field's length."""
+
+
+def finished(work: Generator[None, None, T]) -> T:
+    """What comes out at the end, however long it takes."""
+    while True:
+        try:
+            next(work)
+        except StopIteration as end:
+            result: T = end.value
+            return result
 
 
 def respond(handler: Handler, peer: Peer, data: bytes, max_message: int) -> bytes:
-    """The whole response to a message that came; the size field is checked here (status 6.3)."""
+    """The whole response to a message that came (status 6.3)."""
+    return finished(response(handler, peer, data, max_message))
+
+
+def response(handler: Handler, peer: Peer, data: bytes, max_message: int) -> Generator[None, None, bytes]:
+    """As ``respond``, yielding where something else may be done; the size field is checked here."""
     operation = codec.operation_of(data)
     try:
         size = codec.unpack_request(data).size
     except codec.CodecError:
         return codec.pack_response(operation, -errno.EINVAL)
-    error, payload = handler(peer, data[:size])
+    answer = handler(peer, data[:size])
+    error, payload = answer if isinstance(answer, tuple) else (yield from answer)
     if codec.RESPONSE_BYTES + len(payload) > max_message:  # libqb's clients cannot take it
         return codec.pack_response(operation, -errno.ENOBUFS)
     return codec.pack_response(operation, error, payload)
@@ -93,6 +115,8 @@ class Connection:
         self._client_address = b""
         self._reachable = False
         self._reading = False
+        self._work: Generator[None, None, bytes] | None = None
+        """The response that is being made: the client's next request waits for it."""
         self._response = b""
         self._deadline = 0.0
         self._delay = RETRY_FIRST
@@ -111,6 +135,7 @@ class Connection:
                 timer.cancel()
         self._loop.remove_reader(self._stream.fileno())
         self._stop_reading()
+        self._work = None
         for sock in (self._stream, self._requests, self._events):
             if sock is not None:
                 sock.close()
@@ -217,13 +242,32 @@ class Connection:
         self._server.line_up(self)
 
     def serve(self, until: float) -> None:
-        """Answer some requests; no new one when the loop's clock says ``until``."""
+        """Answer some requests; not more of them, nor more of one, when the loop's clock says ``until``."""
         for _ in range(REQUESTS_PER_ROUND):
-            if not self._reading or not self._serve_one() or self._loop.clock() >= until:
+            if not self._reading:
+                return
+            if self._work is None and not self._take_request():
+                return
+            if self._work is not None and not self._go_on(self._work, until):
+                return
+            if self._loop.clock() >= until:
                 return
 
-    def _serve_one(self) -> bool:
-        """Whether there may be more."""
+    def _go_on(self, work: Generator[None, None, bytes], until: float) -> bool:
+        """Make the response, as far as there is time; whether it was made and taken."""
+        while True:
+            try:
+                next(work)
+            except StopIteration as end:
+                self._work = None
+                return self._send(end.value)
+            if self._loop.clock() >= until:
+                # In the next round, whether or not the client sends more: others have their turn between.
+                self._loop.call_later(0.0, self._line_up)
+                return False
+
+    def _take_request(self) -> bool:
+        """Whether there may be more after this one; ``_work`` is its response, unless it has none."""
         assert self._requests is not None
         assert self._peer is not None
         buffer = self._server.buffer
@@ -246,8 +290,8 @@ class Connection:
         if flags & socket.MSG_TRUNC:
             self._server.log.debug("pid %d sent more than %d bytes", self._peer.pid, len(buffer))
             data = data[: codec.REQUEST_BYTES]  # whose size field then is impossible
-        response = respond(self._server.handler, self._peer, data, self._max_message)
-        return self._send(response)
+        self._work = response(self._server.handler, self._peer, data, self._max_message)
+        return True
 
     def _reach(self, sender: object) -> bool:
         """After the first message the client's socket is there: from now on it alone can send to us."""

@@ -17,12 +17,10 @@ from quorate.ipc.codec import REQUEST_BYTES
 from quorate.ipc.operations import KEY_FIELD, Op
 from quorate.pmxcfs.effects import Message
 from quorate.pmxcfs.guestscan import GuestScan
-from quorate.pmxcfs.ipcconnection import Peer
+from quorate.pmxcfs.ipcconnection import Answer, Peer, Work
 from quorate.pmxcfs.paths import is_private
 from quorate.pmxcfs.status import Status
 from quorate.pmxcfs.tree import Tree
-
-Answer = tuple[int, bytes]
 
 TOKEN_FILE: Final = b"priv/token.cfg"
 FIRST_GUEST: Final = 100
@@ -56,7 +54,7 @@ class Operations:
         self._tree = tree
         self._broadcast = broadcast
         self._scan = GuestScan()
-        self._table: dict[int, Callable[[Peer, bytes], Answer]] = {
+        self._table: dict[int, Callable[[Peer, bytes], Answer | Work]] = {
             Op.GET_FS_VERSION: self._text(status.version),
             Op.GET_CLUSTER_INFO: self._text(status.members),
             Op.GET_GUEST_LIST: self._text(status.vmlist),
@@ -71,8 +69,8 @@ class Operations:
             Op.GET_GUEST_CONFIG_PROPERTIES: self._guest_properties,
         }
 
-    def __call__(self, peer: Peer, message: bytes) -> Answer:
-        """``message``: a whole request with its header. Returns (0, payload) or (negated errno, b"")."""
+    def __call__(self, peer: Peer, message: bytes) -> Answer | Work:
+        """``message``: a whole request with its header."""
         operation = self._table.get(int.from_bytes(message[:4], "little", signed=True))
         return _UNKNOWN if operation is None else operation(peer, message)
 
@@ -142,7 +140,7 @@ class Operations:
         maximum = int.from_bytes(message[REQUEST_BYTES : REQUEST_BYTES + 4], "little")
         return 0, self._status.clusterlog_answer(_terminated(message[_LOG_USER:]), maximum)
 
-    def _guest_property(self, peer: Peer, message: bytes) -> Answer:
+    def _guest_property(self, peer: Peer, message: bytes) -> Answer | Work:
         if len(message) < _PROPERTY:
             return _INVALID
         vmid, refused = self._guest(message)
@@ -150,16 +148,16 @@ class Operations:
             return refused
         if len(message) <= _PROPERTY:
             return _INVALID
-        return self._scan.answer(self._tree(), vmid, [_terminated(message[_PROPERTY:])])
+        return self._scan.work(self._tree(), vmid, [_terminated(message[_PROPERTY:])])
 
-    def _guest_properties(self, peer: Peer, message: bytes) -> Answer:
+    def _guest_properties(self, peer: Peer, message: bytes) -> Answer | Work:
         if len(message) < _PROPERTIES:
             return _INVALID
         vmid, refused = self._guest(message)
         if refused is not None:
             return refused
         names = _names(message[_PROPERTIES - 1], message[_PROPERTIES:])
-        return _INVALID if names is None else self._scan.answer(self._tree(), vmid, names)
+        return _INVALID if names is None else self._scan.work(self._tree(), vmid, names)
 
     def _guest(self, message: bytes) -> tuple[int, Answer | None]:
         (vmid,) = struct.unpack_from("<I", message, REQUEST_BYTES)

@@ -34,9 +34,9 @@ BACKLOG: Final = 1024
 """Connections not yet accepted. libqb's clients do not wait when it is full: they fail with EAGAIN."""
 ACCEPTS_PER_ROUND: Final = 64
 
-ROUND_SECONDS: Final = 0.01
-"""For answering requests in one round of the loop; then the file system has its turn. Clients that were not
-reached are the first in the next round."""
+ROUND_SECONDS: Final = 0.001
+"""For answering requests in one round of the loop; then the file system has its turn: a file operation waits
+for about five rounds. Clients that were not reached are the first in the next round."""
 
 MAX_STRANGERS: Final = 32
 """Connections in the handshake of processes that will be refused; more are closed without an answer. Anybody

@@ -10,7 +10,8 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from quorate.pmxcfs.guestscan import GuestScan, item, scan
+from quorate.pmxcfs.guestscan import MAX_ALTERNATIVES, PORTION, GuestScan, item, scan
+from quorate.pmxcfs.ipcconnection import finished
 from quorate.pmxcfs.tree import Tree
 from tests.support.ipc_vectors import VECTORS, put
 
@@ -24,6 +25,10 @@ def tree_with(files: dict[bytes, bytes]) -> Tree:
     return tree
 
 
+def answered(guests: GuestScan, tree: Tree, vmid: int, names: list[bytes]) -> tuple[int, bytes]:
+    return finished(guests.work(tree, vmid, names))
+
+
 def guest_path(vmid: int) -> bytes:
     return b"nodes/n1/qemu-server/%d.conf" % vmid
 
@@ -32,14 +37,14 @@ def guest_path(vmid: int) -> bytes:
 def test_recorded_scans(case: dict[str, Any]) -> None:
     tree = tree_with({guest_path(case["guest_vmid"]): bytes.fromhex(case["conf_hex"])})
     names = [name.encode() for name in case["props"]]
-    result, text = GuestScan().answer(tree, case["request_vmid"], names)
+    result, text = answered(GuestScan(), tree, case["request_vmid"], names)
     assert result == case["result"]
     assert text.decode("utf-8", "surrogateescape") == (case["response_text"] or "")
 
 
 def test_every_guest_is_in_the_answer_for_all() -> None:
     tree = tree_with({guest_path(vmid): b"lock: l%d\n" % vmid for vmid in (100, 101, 102)})
-    assert json.loads(GuestScan().answer(tree, 0, [b"lock"])[1]) == {
+    assert json.loads(answered(GuestScan(), tree, 0, [b"lock"])[1]) == {
         str(vmid): {"lock": f"l{vmid}"} for vmid in (100, 101, 102)
     }
 
@@ -47,25 +52,25 @@ def test_every_guest_is_in_the_answer_for_all() -> None:
 def test_what_is_kept_follows_changes() -> None:
     tree = tree_with({guest_path(100): b"lock: a\n", guest_path(101): b"lock: b\n"})
     guests = GuestScan()
-    assert b'"lock": "a"' in guests.answer(tree, 0, [b"lock"])[1]
+    assert b'"lock": "a"' in answered(guests, tree, 0, [b"lock"])[1]
     tree.write(guest_path(100), 1, 0, 0, b"lock: c\n", 0, True)
     tree.delete(guest_path(101), 1, 0, 0)
-    assert json.loads(guests.answer(tree, 0, [b"lock"])[1]) == {"100": {"lock": "c"}}
-    assert guests.answer(tree, 101, [b"lock"]) == (-errno.ENOENT, b"")
+    assert json.loads(answered(guests, tree, 0, [b"lock"])[1]) == {"100": {"lock": "c"}}
+    assert answered(guests, tree, 101, [b"lock"]) == (-errno.ENOENT, b"")
 
 
 def test_what_is_kept_does_not_survive_another_tree() -> None:
     """After a synchronisation an entry of the same number and version can have other content."""
     guests = GuestScan()
-    guests.answer(tree_with({guest_path(100): b"lock: old\n"}), 0, [b"lock"])
-    assert b"new" in guests.answer(tree_with({guest_path(100): b"lock: new\n"}), 0, [b"lock"])[1]
+    answered(guests, tree_with({guest_path(100): b"lock: old\n"}), 0, [b"lock"])
+    assert b"new" in answered(guests, tree_with({guest_path(100): b"lock: new\n"}), 0, [b"lock"])[1]
 
 
 def test_only_a_few_lists_of_names_are_kept() -> None:
     tree = tree_with({guest_path(100): b"lock: a\n"})
     guests = GuestScan()
     for number in range(20):
-        guests.answer(tree, 0, [b"p%d" % number])
+        answered(guests, tree, 0, [b"p%d" % number])
     assert len(guests._kept) == 4
 
 
@@ -93,12 +98,36 @@ LINES = st.sampled_from(
 )
 
 
+MANY = [b"n%d" % number for number in range(MAX_ALTERNATIVES + 1)]
+
+
 @given(
     st.lists(LINES, max_size=12),
-    st.lists(st.sampled_from([b"lock", b"tags", b"name"]), min_size=1, max_size=3),
+    st.lists(st.sampled_from([b"lock", b"tags", b"name", b"lock: a"]), min_size=1, max_size=3),
+    st.sampled_from([[], MANY]),
 )
-def test_the_scan_agrees_with_a_plain_reading_of_the_rules(lines: list[bytes], names: list[bytes]) -> None:
-    assert scan(b"\n".join(lines), names) == plain(lines, names)
+def test_the_scan_agrees_with_a_plain_reading_of_the_rules(
+    lines: list[bytes], names: list[bytes], more: list[bytes]
+) -> None:
+    assert scan(b"\n".join(lines), names + more) == plain(lines, names + more)
+
+
+def test_a_request_for_all_guests_can_be_left_and_taken_up_again() -> None:
+    """Others are served in between, and may change and remove what is still to come."""
+    last = 100 + 3 * PORTION
+    tree = tree_with({guest_path(vmid): b"lock: old\n" for vmid in range(100, last + 1)})
+    work = GuestScan().work(tree, 0, [b"lock"])
+    next(work)
+    tree.write(guest_path(100), 1, 0, 0, b"lock: new\n", 0, True)
+    tree.write(guest_path(last), 1, 0, 0, b"lock: new\n", 0, True)
+    tree.delete(guest_path(last - 1), 1, 0, 0)
+    result, text = finished(work)
+    assert result == 0
+    answer = json.loads(text)
+    assert answer["100"] == {"lock": "old"}
+    assert answer[str(last)] == {"lock": "new"}
+    assert str(last - 1) not in answer
+    assert len(answer) == 3 * PORTION
 
 
 def plain(lines: list[bytes], names: list[bytes]) -> dict[bytes, bytes]:
