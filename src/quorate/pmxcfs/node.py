@@ -7,6 +7,7 @@ from __future__ import annotations
 
 import gc
 import os
+import sys
 import time
 from typing import Final
 
@@ -55,6 +56,10 @@ GATHER_ROWS: Final = 0.01
 """Seconds for which a cluster member collects changes before it makes rows of them, once for each entry. The
 store then waits four times as long for more (store.GATHER_SECONDS)."""
 
+SWITCH_SECONDS: Final = 0.0005
+"""How long the loop's thread may keep the interpreter while the store's wants it, in a transaction that a caller
+waits for. Python's own 5 ms are waited several times in each when IPC clients keep the loop busy."""
+
 RETRY_STORE: Final = 5.0
 """Seconds between tries to write what a failing database did not take."""
 
@@ -98,6 +103,7 @@ class Node:
         # What lives from here on does for good: keep the collector from walking it again and again.
         gc.collect()
         gc.freeze()
+        sys.setswitchinterval(SWITCH_SECONDS)
 
     def mount(self) -> None:
         """Mount the file system and offer the IPC service. Raises StartupError."""
