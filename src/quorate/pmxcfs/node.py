@@ -57,8 +57,8 @@ GATHER_ROWS: Final = 0.01
 store then waits four times as long for more (store.GATHER_SECONDS)."""
 
 SWITCH_SECONDS: Final = 0.0005
-"""How long the loop's thread may keep the interpreter while the store's wants it, in a transaction that a caller
-waits for. Python's own 5 ms are waited several times in each when IPC clients keep the loop busy."""
+"""How long the loop's thread may keep the interpreter while the store's wants it, in a transaction that a
+caller waits for. Python's own 5 ms are waited several times in each when IPC clients keep the loop busy."""
 
 RETRY_STORE: Final = 5.0
 """Seconds between tries to write what a failing database did not take."""

@@ -15,7 +15,14 @@ from typing import Final, NamedTuple
 from quorate.cfs import Cfs, CfsError
 from quorate.database import backups
 from quorate.database.backups import BackupError
-from quorate.database.dump import DumpError, load_dump, rows_of
+from quorate.database.dump import (
+    DumpError,
+    load_dump,
+    open_reader,
+    read_summary,
+    rows_of,
+    summarise,
+)
 from quorate.pmxcfs.entry import Entry
 from quorate.pmxcfs.load import DatabaseError
 from quorate.pmxcfs.paths import CLUSTER_CONFIG, LOCK_DIRECTORY
@@ -28,6 +35,7 @@ KEEP: Final = backups.KEEP + 1
 
 _TEMPORARY: Final = ".restore"
 _PARTS: Final = ("", "-wal", "-shm")
+_LOGS: Final = ("-wal", "-shm", "-journal")
 
 
 class RestoreError(Exception):
@@ -92,8 +100,10 @@ def restore_database(
         _sync(temporary)
         if database.exists():
             _save(database, backup_dir, now, say)
+        _move_logs_aside(database, now, say)
         temporary.rename(database)
         _sync(database.parent)
+        _compare(database, backup)
     except (OSError, sqlite3.Error, DumpError) as error:
         raise RestoreError(f"unable to restore '{database}': {error}") from error
     finally:
@@ -191,8 +201,31 @@ def _save(database: Path, backup_dir: Path, now: int, say: Callable[[str], None]
                 Path(f"{database}{part}").rename(f"{aside}{part}")
 
 
+def _move_logs_aside(database: Path, now: int, say: Callable[[str], None]) -> None:
+    """SQLite would apply a log that it finds beside the new database, whatever database it was of.
+
+    One is there when somebody took the old database away alone, after its daemon was killed.
+    """
+    for part in _LOGS:
+        stale = Path(f"{database}{part}")
+        if stale.exists():
+            aside = f"{stale}.{now}.bak"
+            stale.rename(aside)
+            say(f"found '{stale}', which is of another database: moved it to '{aside}'")
+
+
+def _compare(database: Path, backup: Path) -> None:
+    """That the database in its place holds what the backup holds, and nothing else."""
+    with closing(open_reader(database)) as connection:
+        if summarise(connection) != read_summary(backup):
+            raise RestoreError(
+                f"'{database}' does not hold what '{backup}' holds: do not start pmxcfs; look for other"
+                f" programs that use the file, and restore again"
+            )
+
+
 def _remove(database: Path) -> None:
-    for part in (*_PARTS, "-journal"):
+    for part in ("", *_LOGS):
         Path(f"{database}{part}").unlink(missing_ok=True)
 
 

@@ -3,6 +3,8 @@
 from __future__ import annotations
 
 import os
+import sqlite3
+from contextlib import closing
 from pathlib import Path
 
 import pytest
@@ -74,6 +76,23 @@ def test_a_database_that_cannot_be_saved_is_moved_aside(settings: Settings) -> N
     assert run(settings, "restore", "latest", now=NOW + 5) == 0
     assert rows_in(settings.database) == ROWS
     assert Path(f"{settings.database}.{NOW + 5}.bak").read_bytes() == b"\xa5" * 9000
+
+
+def test_a_log_of_a_database_that_is_gone_is_not_applied(
+    settings: Settings, capsys: pytest.CaptureFixture[str]
+) -> None:
+    """A daemon was killed, and somebody took ``config.db`` away alone: its log fits the restored one too."""
+    with closing(sqlite3.connect(settings.database, isolation_level=None)) as connection:
+        connection.execute("PRAGMA journal_mode=WAL")
+        connection.execute("UPDATE tree SET version=200 WHERE inode=0")
+        log = Path(f"{settings.database}-wal")
+        content = log.read_bytes()
+    settings.database.unlink()
+    log.write_bytes(content)
+    assert run(settings, "restore", "latest", now=NOW + 5) == 0
+    assert rows_in(settings.database) == ROWS
+    assert Path(f"{log}.{NOW + 5}.bak").read_bytes() == content
+    assert f"found '{log}', which is of another database" in capsys.readouterr().out
 
 
 def test_saving_does_not_remove_what_is_restored(settings: Settings) -> None:
