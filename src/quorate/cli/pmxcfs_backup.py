@@ -13,6 +13,7 @@ from typing import Final, NoReturn
 from quorate.cfs import Cfs
 from quorate.database import backups
 from quorate.database.backups import BackupError
+from quorate.database.files import told
 from quorate.database.guard import InUseError, daemon_stopped
 from quorate.pmxcfs import restore
 from quorate.pmxcfs.restore import Outcome, RestoreError
@@ -29,7 +30,7 @@ def main(arguments: Sequence[str], settings: Settings, now: int) -> int:
     try:
         return int(options.run(options, settings, now))
     except (BackupError, RestoreError, InUseError, OSError) as error:
-        print(f"pmxcfs-backup: {error}", file=sys.stderr)
+        print(f"pmxcfs-backup: {told(error)}", file=sys.stderr)
         return FAILED
 
 
@@ -95,6 +96,8 @@ def _verify(options: argparse.Namespace, settings: Settings, now: int) -> int:
 
 
 def _restore(options: argparse.Namespace, settings: Settings, now: int) -> int:
+    if options.path == "":
+        raise RestoreError("--path is empty: name a file or a directory, '/' for everything")
     backup = backups.find(options.dir, options.backup)
     if options.path is None and options.to is None:
         with daemon_stopped(settings.database, create=True):
@@ -123,10 +126,9 @@ def _report(outcome: Outcome, target: str) -> int:
 
 
 def _positive(text: str) -> int:
-    number = int(text)
-    if number < 1:
-        raise ValueError(text)
-    return number
+    if not text.isdecimal() or int(text) < 1:
+        raise argparse.ArgumentTypeError(f"'{text}' is not a number from 1 up")
+    return int(text)
 
 
 if __name__ == "__main__":

@@ -9,6 +9,7 @@ from collections.abc import Sequence
 from pathlib import Path
 from typing import Final, NoReturn
 
+from quorate.database.files import told
 from quorate.database.guard import InUseError, daemon_stopped
 from quorate.pmxcfs.repair import Examination, RepairError, examine, repair
 from quorate.settings import Settings
@@ -23,6 +24,12 @@ EPILOG = (
     "Exit status: 0 nothing wrong, 1 all faults repaired, 4 faults left, 8 the check or the repair could not"
     " be done. Without --repair nothing is changed. Before a repair the database is saved, and the saved copy"
     " read back; entries without a place go to an archive beside it."
+)
+
+
+EMPTY = (
+    "restore a backup ('pmxcfs-backup restore'); if other members of the cluster have it, starting pmxcfs"
+    " fetches it from them"
 )
 
 
@@ -61,7 +68,7 @@ def main(arguments: Sequence[str], settings: Settings, now: int) -> int:
                 return ERRORS_LEFT
             done = repair(database, examination, options.backup_dir or settings.backup_dir, now)
     except (InUseError, RepairError, OSError) as error:
-        print(f"pmxcfs-check: {error}", file=sys.stderr)
+        print(f"pmxcfs-check: {told(error)}", file=sys.stderr)
         return OPERATIONAL_ERROR
     print(f"saved the database as it was to '{done.backup}'")
     if done.archive is not None:
@@ -82,7 +89,12 @@ def _tell(database: Path, examination: Examination) -> None:
         if fault.remedy:
             print(f"    remedy: {fault.remedy}")
     faults = len(examination.faults)
-    print(f"{database}: " + (f"faults: {faults}" if faults else "clean"))
+    if faults:
+        print(f"{database}: faults: {faults}")
+    elif examination.entries:
+        print(f"{database}: clean, entries: {examination.entries}")
+    else:
+        print(f"{database}: empty. On a new node this is right. Otherwise all its content is gone: {EMPTY}")
 
 
 def _say_what_to_do(examination: Examination) -> None:

@@ -35,11 +35,14 @@ def create(
     now: int,
     *,
     keep: int = KEEP,
+    prefix: str = PREFIX,
     stopped: bool = False,
     started: Callable[[Path], None] = lambda path: None,
     removed: Callable[[Path], None] = lambda path: None,
 ) -> Path:
     """Save ``database`` as ``directory/config-TIME.sql.gz``, read it back, drop all but the newest ``keep``.
+
+    Another ``prefix`` than ``config-`` makes a kind of its own, which is not listed.
 
     The daemon may run; ``stopped``: the caller holds its lock. ``started`` and ``removed`` are told which
     files are made and dropped. Raises BackupError; a backup that could not be verified does not stay.
@@ -49,7 +52,7 @@ def create(
         if not stopped:
             require_safe_read(database)
         with closing(open_reader(database)) as connection:
-            fd, path = files.create_private(directory, PREFIX, now, SUFFIX)
+            fd, path = files.create_private(directory, prefix, now, SUFFIX)
             started(path)
             with os.fdopen(fd, "wb") as out:
                 written = write_dump(connection, out)
@@ -59,7 +62,7 @@ def create(
         if found != written:
             raise BackupError(f"'{path}' does not hold what was read from '{database}'")
         _sync_directory(directory)
-        for old in files.prune(directory, PREFIX, SUFFIX, keep):
+        for old in files.prune(directory, prefix, SUFFIX, keep):
             removed(old)
     except (OSError, sqlite3.Error, DumpError, UnsafeReadError, BackupError) as error:
         if path is not None:

@@ -46,3 +46,10 @@ def prune(directory: Path, prefix: str, suffix: str, keep: int = KEEP) -> list[P
     for path in old:
         path.unlink(missing_ok=True)
     return old
+
+
+def told(error: Exception) -> str:
+    """What went wrong, for people: also of the system's errors, whose own text begins with a number."""
+    if isinstance(error, OSError) and error.strerror and error.filename is not None:
+        return f"'{os.fsdecode(error.filename)}': {error.strerror}"
+    return str(error)

@@ -24,6 +24,9 @@ from quorate.pmxcfs.sync import LostEntry
 from quorate.pmxcfs.tree import Tree
 
 ARCHIVE_PREFIX: Final = "repaired-"
+BACKUP_PREFIX: Final = "before-repair-"
+"""Kept apart from the other backups: a broken database is not what 'latest' should mean, and must not push
+good ones out of their number."""
 MAX_DAMAGES: Final = 100
 """Lines of SQLite's check that are shown."""
 
@@ -49,6 +52,8 @@ class Examination(NamedTuple):
     findings: Findings
     rebuild: bool = False
     """The table has to be made anew, with the same rows."""
+    entries: int = 0
+    """How many files and directories there are, the root left out."""
 
     @property
     def faults(self) -> tuple[Fault, ...]:
@@ -88,7 +93,7 @@ def examine(database: Path) -> Examination:
 def repair(database: Path, examination: Examination, backup_dir: Path, now: int) -> Repaired:
     """Do what ``examination`` says. The caller holds the daemon's lock. Raises RepairError."""
     try:
-        saved = backups.create(database, backup_dir, now, stopped=True)
+        saved = backups.create(database, backup_dir, now, stopped=True, prefix=BACKUP_PREFIX)
         archive = None
         if examination.findings.aside:
             lost = [_lost(aside) for aside in examination.findings.aside]
@@ -116,7 +121,8 @@ def _examine(connection: sqlite3.Connection) -> Examination:
         return Examination(tuple(faults), Findings(warnings=others))
     findings = check(rows)
     findings = findings._replace(warnings=findings.warnings + others)
-    return Examination(tuple(faults), findings, rebuild=bool(shape.differences))
+    entries = sum(row.inode != 0 for row in rows)
+    return Examination(tuple(faults), findings, rebuild=bool(shape.differences), entries=entries)
 
 
 def _shape_faults(shape: Shape) -> list[Fault]:

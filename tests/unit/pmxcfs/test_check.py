@@ -185,6 +185,22 @@ def test_a_clean_database_is_not_touched(settings: Settings, capsys: pytest.Capt
     assert "clean" in capsys.readouterr().out
 
 
+@pytest.mark.parametrize("make", ["CREATE TABLE x (a)", "", None])
+def test_a_database_with_nothing_in_it_is_not_called_clean(
+    settings: Settings, make: str | None, capsys: pytest.CaptureFixture[str]
+) -> None:
+    if make is None:
+        make_database(settings.database, [ROOT])
+    else:
+        with closing(sqlite3.connect(settings.database)) as connection:
+            connection.executescript(f"{make}; DROP TABLE IF EXISTS x; VACUUM")
+    assert run(settings) == 0
+    said = capsys.readouterr().out
+    assert "clean" not in said
+    assert "empty" in said
+    assert "pmxcfs-backup restore" in said
+
+
 def test_faults_are_told_and_repaired(settings: Settings, capsys: pytest.CaptureFixture[str]) -> None:
     rows = [
         ROOT._replace(version=2),
@@ -202,8 +218,8 @@ def test_faults_are_told_and_repaired(settings: Settings, capsys: pytest.Capture
     assert run(settings, "--repair") == 1
     assert rows_in(settings.database) == [ROOT._replace(version=9), *rows[1:3]]
     assert run(settings) == 0
-    (backup,) = listed(settings.backup_dir)
-    with closing(load_dump(backup.path)) as saved:
+    assert listed(settings.backup_dir) == []  # 'latest' is never a broken one
+    with closing(load_dump(settings.backup_dir / f"before-repair-{NOW}.sql.gz")) as saved:
         assert list(rows_of(saved)) == rows
     with tarfile.open(settings.backup_dir / f"repaired-{NOW}.tar.gz") as archive:
         file = archive.extractfile("inode-70/f")

@@ -95,6 +95,18 @@ def test_a_log_of_a_database_that_is_gone_is_not_applied(
     assert f"found '{log}', which is of another database" in capsys.readouterr().out
 
 
+def test_options_that_make_no_sense(settings: Settings, capsys: pytest.CaptureFixture[str]) -> None:
+    """An unset variable of a script must not mean everything."""
+    before = settings.database.read_bytes()
+    assert run(settings, "restore", "latest", "--path", "") == 1
+    assert "--path is empty" in capsys.readouterr().err
+    assert settings.database.read_bytes() == before
+    for number in ("x", "0", "-1"):
+        with pytest.raises(SystemExit):
+            run(settings, "create", f"--keep={number}")
+        assert f"'{number}' is not a number from 1 up" in capsys.readouterr().err
+
+
 def test_saving_does_not_remove_what_is_restored(settings: Settings) -> None:
     for number in range(1, backups.KEEP):
         run(settings, "create", now=NOW + number)
