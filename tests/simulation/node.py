@@ -2,8 +2,9 @@
 
 from __future__ import annotations
 
+import errno
 from collections import deque
-from collections.abc import Sequence
+from collections.abc import Callable, Sequence
 from typing import TYPE_CHECKING
 
 from quorate.pmxcfs.dcdb import PROTOCOL_VERSION, Dcdb
@@ -25,6 +26,7 @@ from quorate.pmxcfs.paths import is_lock_path
 from quorate.pmxcfs.replication import Machine
 from quorate.pmxcfs.requests import Request
 from quorate.pmxcfs.rows import Row, entry_row, root_row
+from quorate.pmxcfs.storerecovery import StoreRecovery
 from quorate.pmxcfs.tree import Tree
 from quorate.pmxcfs.wire import FsMessage, FsOp, MessageType, NormalHeader
 
@@ -37,7 +39,6 @@ OpId = tuple[int, int, int]
 
 EPOCH_START = 1_700_000_000
 GIVE_UP_SECONDS = 10.0
-RETRY_STORE = 5.0
 Disk = tuple[tuple[Row, ...], tuple[OpId, ...]]
 
 
@@ -157,6 +158,7 @@ class Node:
         self.queue: deque[tuple[Send, float]] = deque()
         self.rejoin_at: float | None = None
         self.retry_at: float | None = None
+        self._retry: Callable[[], None] = lambda: None
         self._writes = 0
         self.waiting: dict[object, float] = {}
         self.start()
@@ -200,6 +202,14 @@ class Node:
             verifies=True,
             checks_quorum=True,
         )
+        app = self.app
+        self.recovery = StoreRecovery(
+            lambda: app.tree,
+            write=self._write_again,
+            later=self._later,
+            broke=lambda _error: None,
+            healed=self._healed,
+        )
         self.rejoin_at = self.world.now
         self.retry_at = None
         self.unwritten = False
@@ -241,19 +251,23 @@ class Node:
 
     def break_store(self) -> None:
         """A transaction fails; in local memory everything is there."""
-        if self.app is not None and not self.app.tree.error:
-            self.app.tree.error = True
-            self.retry_at = self.world.now + RETRY_STORE
+        if self.app is not None:
+            self.recovery.failed(OSError(errno.ENOSPC, "disk full"))
 
-    def _retry_store(self) -> None:
-        """As the daemon does: the rows are still there and are written once there is room."""
-        assert self.app is not None
-        assert self.machine is not None
+    def _write_again(self, done: Callable[[int], None]) -> None:
+        """The rows are still there and are written once there is room."""
         if self.world.now < self.disk_full_until:
-            self.retry_at = self.world.now + RETRY_STORE
+            done(-errno.EIO)
             return
-        self.app.tree.error = False
         self.persist()
+        done(0)
+
+    def _later(self, delay: float, action: Callable[[], None]) -> None:
+        self.retry_at = self.world.now + delay
+        self._retry = action
+
+    def _healed(self) -> None:
+        assert self.machine is not None
         self.carry_out(self.machine.reloaded(self.clock))
 
     # Events
@@ -304,7 +318,7 @@ class Node:
                 self.carry_out(self.machine.connected(self.clock))
         if self.retry_at is not None and now >= self.retry_at:
             self.retry_at = None
-            self._retry_store()
+            self._retry()
         self.carry_out(self.machine.tick(self.clock))
         self.world.checker.bounded(self)
         self.pump()
@@ -340,7 +354,7 @@ class Node:
                     self.port.close()
                     self.port.outbox.append(("leave", self.process, b""))
             elif isinstance(effect, Reload):
-                self.retry_at = self.world.now + effect.delay
+                self._later(effect.delay, self.recovery.retry)
             elif isinstance(effect, Reply):
                 self.world.checker.replied(self, effect)
             elif isinstance(effect, ModeChanged):

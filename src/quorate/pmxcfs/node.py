@@ -38,6 +38,7 @@ from quorate.pmxcfs.services import ConfigurationService, QuorumService, Service
 from quorate.pmxcfs.startup import Identity, StartupError
 from quorate.pmxcfs.status import Status
 from quorate.pmxcfs.store import Store
+from quorate.pmxcfs.storerecovery import StoreRecovery
 from quorate.pmxcfs.submit import LocalSubmitter, Submitter
 from quorate.pmxcfs.tree import Tree
 from quorate.pmxcfs.virtual import VirtualEntries
@@ -60,9 +61,6 @@ SWITCH_SECONDS: Final = 0.0005
 """How long the loop's thread may keep the interpreter while the store's wants it, in a transaction that a
 caller waits for. Python's own 5 ms are waited several times in each when IPC clients keep the loop busy."""
 
-RETRY_STORE: Final = 5.0
-"""Seconds between tries to write what a failing database did not take."""
-
 
 class Node:
     """One node of the file system. ``open``, ``mount``, ``run``, then ``close``, in this order."""
@@ -78,7 +76,6 @@ class Node:
         self.services: Services | None = None
         self._session: Session | None = None
         self._guardian: Guardian | None = None
-        self._retrying = False
 
     # Start
 
@@ -249,8 +246,15 @@ class Node:
             self._store,
             self.loop,
             changed=self._mount.changed,
-            failed=self._store_failed,
+            failed=lambda error: self._recovery.failed(error),
             gather=GATHER_ROWS if self.cluster else 0.0,
+        )
+        self._recovery = StoreRecovery(
+            lambda: self.tree,
+            write=self._persistence.retry,
+            later=self.loop.call_later,
+            broke=self._store_broke,
+            healed=self._store_healed,
         )
 
     def _wire_local(self) -> Submitter:
@@ -358,7 +362,7 @@ class Node:
         elif isinstance(effect, LostEntries):
             self._save_lost(effect)
         elif isinstance(effect, Reload):
-            self.loop.call_later(effect.delay, self._retry_store)
+            self.loop.call_later(effect.delay, self._recovery.retry)
 
     def _taken_over(self, old: Tree, new: Tree) -> None:
         self._persistence.replaced(old, new)
@@ -383,32 +387,15 @@ class Node:
                 "replaced by the cluster's newer state: %s; old versions kept in %s", summary(effect), path
             )
 
-    # A failing database (W19)
+    # A failing database
 
-    def _store_failed(self, error: Exception) -> None:
-        """Nothing is acknowledged any more that the disk does not have; reading goes on."""
-        if self.tree.error:
-            return
-        self.tree.error = True
+    def _store_broke(self, error: Exception) -> None:
         logs.domain("database").critical(
             "%s; /etc/pve is read-only until the database takes writes again", error
         )
         self._mount.quorum_changed()
-        # In a cluster the next message makes the machine leave and ask for this too; but none may come.
-        self.loop.call_later(RETRY_STORE, self._retry_store)
 
-    def _retry_store(self) -> None:
-        """The store kept the rows that it could not write: try them again."""
-        if not self._retrying:
-            self._retrying = True
-            self._persistence.retry(self._retried)
-
-    def _retried(self, result: int) -> None:
-        self._retrying = False
-        if result < 0:
-            self.loop.call_later(RETRY_STORE, self._retry_store)
-            return
-        self.tree.error = False
+    def _store_healed(self) -> None:
         logs.domain("database").info("the database takes writes again")
         self._mount.quorum_changed()
         if self.cluster:

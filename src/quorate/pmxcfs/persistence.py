@@ -2,7 +2,7 @@
 
 The tree hands out its changes once; here they are passed to the mount at once and to the store at the end of
 the round, in a cluster some milliseconds later. What a failing store means for the node is decided in
-``node``.
+``storerecovery``.
 """
 
 from __future__ import annotations
