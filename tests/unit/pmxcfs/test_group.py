@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import logging
-from collections.abc import Iterator, Sequence
+from collections.abc import Callable, Iterator, Sequence
 from typing import Any
 
 import pytest
@@ -25,8 +25,9 @@ class Time:
 class FakeCpg:
     """Corosync as the test wants it."""
 
-    def __init__(self, world: World) -> None:
+    def __init__(self, world: World, deliver: Callable[[tuple[int, int], bytes], None]) -> None:
         self.world = world
+        self.deliver = deliver
         self.closed = False
         self._fd = 1000 + len(world.connections)
         world.connections.append(self)
@@ -55,7 +56,10 @@ class FakeCpg:
         return self.world.answer
 
     def dispatch(self) -> bool:
-        raise LibraryError("cpg_dispatch")
+        if not self.world.incoming:
+            raise LibraryError("cpg_dispatch")
+        self.deliver((1, 2), self.world.incoming.pop(0))
+        return bool(self.world.incoming)
 
     def close(self) -> None:
         self.closed = True
@@ -100,6 +104,9 @@ class World:
         self.refuse_connection = False
         self.lost = 0
         self.script = Script()
+        self.before = lambda: self.script.events.append(("before", ()))
+        self.incoming: list[bytes] = []
+        """Messages that Corosync has for the group; none: it is gone."""
         log = logging.Logger("group")
         log.addHandler(logging.NullHandler())
         self.group = Group(
@@ -108,17 +115,17 @@ class World:
             self.loop,
             log=log,
             clock=lambda: Clock(0, self.time.now),
-            before_event=lambda: None,
+            before_event=self.before,
             after_event=lambda: None,
             special=lambda effect: None,
             lost=self._lost,
             connect=self._connect,
         )
 
-    def _connect(self, **_callbacks: Any) -> FakeCpg:
+    def _connect(self, *, deliver: Callable[[tuple[int, int], bytes], None], confchg: object) -> FakeCpg:
         if self.refuse_connection:
             raise LibraryError("cpg_initialize")
-        return FakeCpg(self)
+        return FakeCpg(self, deliver)
 
     def _lost(self) -> None:
         self.lost += 1
@@ -257,3 +264,12 @@ def test_join_under_flow_control_is_tried_again(world: World) -> None:
     world.answer = SendResult.SENT
     world.at(1)
     assert world.events() == ["connected"]
+
+
+def test_quorum_is_looked_at_before_each_message(world: World) -> None:
+    """It comes on another connection; between two messages it can be lost (W6)."""
+    assert world.group.connect()
+    world.incoming = [b"one", b"two"]
+    world.script.events.clear()
+    world.loop.readers[1000]()
+    assert world.events() == ["before", "message", "before", "message"]

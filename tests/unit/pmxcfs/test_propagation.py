@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import functools
 import logging
+import os
 import stat
 import threading
 from collections.abc import Callable
@@ -67,6 +68,25 @@ def test_the_file_is_replaced_in_one_step(tmp_path: Path) -> None:
     assert path.read_bytes() == conf(1)
     assert stat.S_IMODE(path.stat().st_mode) == 0o644
     assert [each.name for each in tmp_path.iterdir()] == ["corosync.conf"]
+
+
+def test_the_file_and_its_name_are_on_disk_in_this_order(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """Or a power failure leaves an empty file under the name (W15)."""
+    path = tmp_path / "corosync.conf"
+    synced: list[tuple[str, bool]] = []
+
+    def note(fd: int) -> None:
+        synced.append((str(Path(f"/proc/self/fd/{fd}").readlink()), path.exists()))
+
+    monkeypatch.setattr(os, "fsync", note)
+    write_host_copy(path, conf(1))
+    (file, renamed_before), directory = synced
+    assert Path(file).parent == tmp_path
+    assert Path(file) != path
+    assert not renamed_before
+    assert directory == (str(tmp_path), True)
 
 
 class Lines(logging.Handler):

@@ -338,3 +338,14 @@ def test_the_number_of_keys_is_bounded() -> None:
         assert status.set_value(b"k%d" % number, b"v")[0] == 0
     assert status.set_value(b"one more", b"v") == (-errno.ENOMEM, None)
     assert status.set_value(b"k0", b"again")[0] == 0
+
+
+def test_the_number_of_rrd_texts_is_bounded(monkeypatch: pytest.MonkeyPatch) -> None:
+    """A peer could fill the memory otherwise (S6); what has expired makes room."""
+    monkeypatch.setattr(kvstore, "MAX_RRD_KEYS", 3)
+    texts = kvstore.RrdTexts()
+    assert all(texts.store(b"k%d" % number, b"v\0", 100) for number in range(3))
+    assert not texts.store(b"one more", b"v\0", 100)
+    assert texts.store(b"k0", b"again\0", 100 + kvstore.RRD_LIFETIME + 1)
+    assert texts.store(b"one more", b"v\0", 100 + kvstore.RRD_LIFETIME + 1)
+    assert texts.dump(100 + kvstore.RRD_LIFETIME + 1)[0] == b"k0:again\none more:v\n"
