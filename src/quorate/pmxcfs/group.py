@@ -311,6 +311,7 @@ class Group:
     # Corosync's side
 
     def _dispatch(self) -> None:
+        awaited = self.machine.awaits_own
         for _ in range(EVENTS_PER_ROUND):
             self._before_event()
             if self._cpg is None:
@@ -325,7 +326,9 @@ class Group:
                 event, arguments = self._events.popleft()
                 self.run(event(*arguments, self._clock()))
                 self._after_event()
-            if not more:
+            # When the last own message came back, its caller goes on with the kernel's requests: those first,
+            # instead of one look in vain; the selector knows whether there is more.
+            if not more or (awaited and not self.machine.awaits_own):
                 return
 
     def _on_deliver(self, sender: tuple[int, int], data: bytes) -> None:

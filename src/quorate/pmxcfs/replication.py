@@ -216,6 +216,11 @@ class Machine(Synchronisation):
             return False
         return self.joined or self.mode is Mode.LEAVE
 
+    @property
+    def awaits_own(self) -> bool:
+        """Whether own messages are under way."""
+        return bool(self.requests.sent)
+
     # What the deadlines may do
 
     def start_round(self, clock: Clock) -> None:

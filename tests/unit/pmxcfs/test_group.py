@@ -273,3 +273,16 @@ def test_quorum_is_looked_at_before_each_message(world: World) -> None:
     world.script.events.clear()
     world.loop.readers[1000]()
     assert world.events() == ["before", "message", "before", "message"]
+
+
+def test_who_got_the_last_own_message_back_goes_on_with_the_kernels_requests(world: World) -> None:
+    """Without a look for more in vain: its caller is about to ask for something."""
+    assert world.group.connect()
+    world.incoming = [b"another's", b"own", b"another's"]
+    awaits = iter([True, True, False])
+    type(world.script).awaits_own = property(lambda _self: next(awaits))  # type: ignore[attr-defined]
+    try:
+        world.loop.readers[1000]()
+    finally:
+        del type(world.script).awaits_own  # type: ignore[attr-defined]
+    assert world.incoming == [b"another's"]
