@@ -268,6 +268,13 @@ class Cfs:
         lines = (line.split(":") for line in text.decode("utf-8", "replace").splitlines())
         return {key: columns for key, *columns in lines}
 
+    def figures(self) -> dict[str, Any]:
+        """What the daemon counts (``quorate.pmxcfs.figures``)."""
+        figures: dict[str, Any] = self._ask(
+            "read the daemon's figures", lambda daemon: daemon.use(Client.figures)
+        )
+        return figures
+
     def guest_properties(self, names: Sequence[str], vmid: int = 0) -> dict[int, dict[str, str]]:
         """These properties of guest ``vmid`` (0: of all guests); guests that have none are left out."""
         return self._ask(

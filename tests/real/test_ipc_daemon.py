@@ -118,6 +118,24 @@ def test_rrd_values_reach_their_files(world: World) -> None:
     assert world.stop(daemon) == 0
 
 
+def test_the_daemon_tells_what_it_counts(world: World) -> None:
+    world.start("-l")
+    (world.mount / "a").write_text("x" * 100)
+    with pytest.raises(FileExistsError):
+        (world.mount / "a").touch(exist_ok=False)
+    settings = Settings(Path("/") / world.root.relative_to("/"))
+    figures = inside(world, lambda: Cfs(settings).figures())
+    flush = figures["requests"]["flush"]
+    assert flush["answered"] >= 1  # answered later, after the commit
+    assert sum(flush["buckets"]) == flush["answered"]
+    assert flush["seconds"] > 0
+    assert figures["requests"]["create"]["answered"] == 1
+    assert figures["in_flight"] == 0
+    assert figures["tree"] | {"version": 0} == {"entries": 2, "bytes": 100, "version": 0, "broken": False}
+    assert figures["groups"] == {}
+    assert figures["ipc_clients"] == 1
+
+
 def test_tasks_and_the_status_daemon_tell_the_cluster(world: World, monkeypatch: pytest.MonkeyPatch) -> None:
     """A command's task and one round of figures, as the daemon has them afterwards."""
     monkeypatch.setattr(syslog, "syslog", lambda *words: None)  # the world's journal is the daemon's

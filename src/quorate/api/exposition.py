@@ -3,7 +3,8 @@
 from __future__ import annotations
 
 import re
-from collections.abc import Iterable, Mapping
+from bisect import bisect_left
+from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import dataclass, field
 from typing import Final, Literal
 
@@ -49,20 +50,21 @@ def exposition(families: Iterable[Family]) -> str:
 class Histogram:
     """Durations counted into buckets, for one set of labels."""
 
-    __slots__ = ("counts", "total")
+    __slots__ = ("bounds", "counts", "total")
 
-    def __init__(self) -> None:
-        self.counts = [0] * (len(BUCKETS) + 1)
+    def __init__(self, bounds: Sequence[float] | None = None) -> None:
+        """``bounds``: upper limits of the buckets in seconds, ascending; those of the API's own requests."""
+        self.bounds = BUCKETS if bounds is None else bounds
+        self.counts = [0] * (len(self.bounds) + 1)
         self.total = 0.0
 
     def observe(self, seconds: float) -> None:
         self.total += seconds
-        index = next((n for n, limit in enumerate(BUCKETS) if seconds <= limit), len(BUCKETS))
-        self.counts[index] += 1
+        self.counts[bisect_left(self.bounds, seconds)] += 1
 
     def add_to(self, family: Family, labels: Mapping[str, object]) -> None:
         running = 0
-        for limit, count in zip(BUCKETS, self.counts, strict=False):
+        for limit, count in zip(self.bounds, self.counts, strict=False):
             running += count
             family.add(running, "_bucket", **labels, le=limit)
         running += self.counts[-1]

@@ -11,7 +11,7 @@ from pathlib import Path
 from typing import Any, Final
 
 import quorate
-from quorate.api.exposition import Family, exposition
+from quorate.api.exposition import Family, Histogram, exposition
 from quorate.api.nodes import NODE
 from quorate.cfs import Cfs, CfsError
 from quorate.corosync.cmap import Cmap, Map
@@ -68,7 +68,54 @@ def file_system(settings: Settings) -> list[Family]:
     for name, keys in sorted(counters.status.items()):
         values.add(len(keys), node=name)
     views.add(counters.clinfo)
-    return [*found, *_process(settings)]
+    return [*found, *_counted(cfs), *_process(settings)]
+
+
+def _counted(cfs: Cfs) -> list[Family]:
+    """What the daemon itself counts; nothing where the original's runs, which does not."""
+    try:
+        counts = cfs.figures()
+    except CfsError:
+        return []
+    took = Family(
+        "quorate_pmxcfs_operation_seconds",
+        "histogram",
+        "Requests of the kernel by kind, from their arrival to the answer; what it has cached costs none.",
+    )
+    refused = Family("quorate_pmxcfs_operation_errors_total", "counter", "Requests answered with an error.")
+    for name, figures in sorted(counts["requests"].items()):
+        histogram = Histogram(counts["bounds"])
+        histogram.counts, histogram.total = list(figures["buckets"]), figures["seconds"]
+        histogram.add_to(took, {"operation": name})
+        refused.add(figures["refused"], operation=name)
+    waiting = Family("quorate_pmxcfs_operations_waiting", "gauge", "Requests that wait for their answer.")
+    entries = Family("quorate_pmxcfs_entries", "gauge", "Files and directories.")
+    content = Family("quorate_pmxcfs_content_bytes", "gauge", "Bytes in all files.")
+    broken = Family("quorate_pmxcfs_database_broken", "gauge", "Whether the database takes no writes.")
+    clients = Family("quorate_pmxcfs_ipc_clients", "gauge", "Programs connected to the local service.")
+    tree = counts["tree"]
+    waiting.add(counts["in_flight"])
+    entries.add(tree["entries"])
+    content.add(tree["bytes"])
+    broken.add(int(tree["broken"]))
+    clients.add(counts["ipc_clients"])
+    return [took, refused, waiting, entries, content, broken, clients, *_groups(counts["groups"])]
+
+
+def _groups(groups: dict[str, dict[str, Any]]) -> list[Family]:
+    """The process groups of Corosync that the daemon is in."""
+    synced = Family("quorate_pmxcfs_group_synced", "gauge", "Whether this node has the group's state.")
+    members = Family("quorate_pmxcfs_group_members", "gauge", "Members of the group.")
+    sent = Family("quorate_pmxcfs_messages_sent_total", "counter", "Messages of this node to the group.")
+    came = Family("quorate_pmxcfs_messages_delivered_total", "counter", "Messages of all nodes that came.")
+    queued = Family("quorate_pmxcfs_messages_queued", "gauge", "Messages that Corosync has not taken yet.")
+    for name, group in sorted(groups.items()):
+        synced.add(int(group["mode"] == "synced"), group=name)
+        members.add(group["members"], group=name)
+        sent.add(group["sent"], group=name)
+        came.add(group["delivered"], group=name)
+        queued.add(group["queued"], group=name)
+    return [synced, members, sent, came, queued]
 
 
 def _process(settings: Settings) -> list[Family]:

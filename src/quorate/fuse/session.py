@@ -10,6 +10,7 @@ import stat
 import threading
 from collections.abc import Callable, Iterable
 from pathlib import Path
+from time import perf_counter
 from types import TracebackType
 from typing import Final, Self
 
@@ -24,6 +25,7 @@ from quorate.fuse.errors import (
     SessionEnded,
     UnknownOpcodeError,
 )
+from quorate.fuse.figures import RequestCounter
 from quorate.fuse.mountpoint import MountEntry, mount_fuse, mounts_at, unmount_lazily
 from quorate.fuse.negotiation import InitOptions, Negotiated, negotiate
 from quorate.fuse.notifier import Notifier
@@ -81,6 +83,10 @@ class Session:
         self._notifier = Notifier(fd)
         self._operations: Operations | None = None
         self._table: dict[int, Handler] = {}
+        self.counter = RequestCounter()
+        """Of requests taken by serve()."""
+        self._late: dict[int, tuple[int, float]] = {}
+        """Operation and arrival of those whose answer comes later."""
         self.malformed = 0
         """Requests refused because their bytes made no sense."""
 
@@ -198,22 +204,28 @@ class Session:
             self._table = operations.table()
         table = self._table
         waiting = self._waiting
+        counted = self.counter.answered
         done = 0
         while done < limit:
             request = self.receive()
             if request is None:
                 break
             done += 1
-            result = table[request.opcode](request, request.body)
+            opcode, unique = request.opcode, request.unique
+            came = perf_counter()
+            result = table[opcode](request, request.body)
             if result is None:
+                if unique in waiting:
+                    self._late[unique] = (opcode, came)
                 continue
-            unique = request.unique
             if waiting.pop(unique, None) is None:
                 continue
             if isinstance(result, int):
                 self._send(OUT_HEADER.pack(OUT_HEADER_SIZE, -result, unique))
+                counted(opcode, perf_counter() - came, refused=True)
             else:
                 self._send(OUT_HEADER.pack(OUT_HEADER_SIZE + len(result), 0, unique) + result)
+                counted(opcode, perf_counter() - came, refused=False)
         return done
 
     def reply(self, unique: int, *parts: bytes) -> bool:
@@ -226,13 +238,17 @@ class Session:
         size = OUT_HEADER_SIZE
         for part in parts:
             size += len(part)
-        return self._send(OUT_HEADER.pack(size, 0, unique) + b"".join(parts))
+        sent = self._send(OUT_HEADER.pack(size, 0, unique) + b"".join(parts))
+        self._count_late(unique, refused=False)
+        return sent
 
     def error(self, unique: int, errno: int) -> bool:
         """Answer with a refusal (positive errno). Returns and raises as reply()."""
         if self._waiting.pop(unique, None) is None:
             return False
-        return self._send(OUT_HEADER.pack(OUT_HEADER_SIZE, -errno, unique))
+        sent = self._send(OUT_HEADER.pack(OUT_HEADER_SIZE, -errno, unique))
+        self._count_late(unique, refused=True)
+        return sent
 
     def fail_waiting(self, errno: int) -> int:
         """Refuse everything that waits for an answer (at the end, or when a result can't come); how many."""
@@ -373,6 +389,11 @@ class Session:
             self.error(body.target, result)
         elif result is not None:
             self.reply(body.target, result)
+
+    def _count_late(self, unique: int, *, refused: bool) -> None:
+        late = self._late.pop(unique, None)
+        if late is not None:
+            self.counter.answered(late[0], perf_counter() - late[1], refused=refused)
 
     def _refuse(self, fault: ProtocolError) -> None:
         if not isinstance(fault, UnknownOpcodeError | NameTooLongError):

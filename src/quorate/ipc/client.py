@@ -92,6 +92,10 @@ class Client:
         """The latest RRD texts of the cluster, one per line."""
         return self.call(Op.GET_RRD_DUMP).rstrip(b"\0")
 
+    def figures(self) -> dict[str, Any]:
+        """What the daemon counts (``quorate.pmxcfs.figures``). Raises IpcError: ECHRNG by the original's."""
+        return self._json(Op.GET_FIGURES)
+
     def guest_properties(self, names: Sequence[str], vmid: int = 0) -> dict[int, dict[str, str]]:
         """The named properties in the configuration of guest ``vmid``, or of all guests for 0."""
         found = self._json(

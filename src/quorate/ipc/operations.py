@@ -29,6 +29,8 @@ class Op(IntEnum):
     GET_GUEST_CONFIG_PROPERTY = 11
     VERIFY_TOKEN = 12
     GET_GUEST_CONFIG_PROPERTIES = 13
+    GET_FIGURES = 0x51524D31
+    """Of our own, far from the original's numbers, whose daemon answers ECHRNG: what the daemon counts."""
 
 
 def set_status(key: str, value: bytes) -> bytes:

@@ -36,6 +36,7 @@ from quorate.pmxcfs.effects import (
     Reply,
     Send,
 )
+from quorate.pmxcfs.figures import GroupFigures
 from quorate.pmxcfs.loop import RANK_GROUP, Loop, Timer
 from quorate.pmxcfs.replication import Machine
 
@@ -126,10 +127,22 @@ class Group:
         self._retry_delay = RETRY_FIRST
         self._rejoin: Timer | None = None
         self._quiet = False
+        self._delivered = 0
 
     @property
     def connected(self) -> bool:
         return self._cpg is not None
+
+    @property
+    def figures(self) -> GroupFigures:
+        machine = self.machine
+        return GroupFigures(
+            machine.mode.name.lower(),
+            len(machine.members),
+            machine.requests.count,
+            self._delivered,
+            len(self._queue),
+        )
 
     # Events for the machine
 
@@ -332,6 +345,7 @@ class Group:
                 return
 
     def _on_deliver(self, sender: tuple[int, int], data: bytes) -> None:
+        self._delivered += 1
         self._events.append((self.machine.message, (sender, data)))
 
     def _on_confchg(

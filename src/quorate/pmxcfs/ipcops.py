@@ -48,8 +48,10 @@ class Operations:
         status: Status,
         tree: Callable[[], Tree],
         broadcast: Callable[[Message], None],
+        figures: Callable[[], bytes] = lambda: b"{}",
     ) -> None:
-        """``tree`` returns the present one; ``broadcast`` tells the other nodes (nothing in local mode)."""
+        """``tree`` returns the present one; ``broadcast`` tells the other nodes (nothing in local mode);
+        ``figures``: what the daemon counts."""
         self._status = status
         self._tree = tree
         self._broadcast = broadcast
@@ -67,6 +69,7 @@ class Operations:
             Op.GET_GUEST_CONFIG_PROPERTY: self._guest_property,
             Op.VERIFY_TOKEN: self._verify_token,
             Op.GET_GUEST_CONFIG_PROPERTIES: self._guest_properties,
+            Op.GET_FIGURES: self._text(figures),
         }
 
     def __call__(self, peer: Peer, message: bytes) -> Answer | Work:

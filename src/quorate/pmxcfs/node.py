@@ -21,6 +21,7 @@ from quorate.pmxcfs.clinfo import ClusterInfo
 from quorate.pmxcfs.clusterlink import ClusterSubmitter
 from quorate.pmxcfs.dcdb import Dcdb
 from quorate.pmxcfs.effects import Clock, Committed, Effect, LostEntries, Message, Propagate, Reload
+from quorate.pmxcfs.figures import TreeFigures, figures_text
 from quorate.pmxcfs.group import Group
 from quorate.pmxcfs.ipcops import Operations
 from quorate.pmxcfs.ipcserver import IpcServer, IpcServerError
@@ -224,7 +225,7 @@ class Node:
         )
         self._ipc = IpcServer(
             self.loop,
-            Operations(self.status, lambda: self.tree, self._tell),
+            Operations(self.status, lambda: self.tree, self._tell, self._figures),
             gid=self.identity.gid,
             directory=self.settings.ipc_dir,
             log=logs.domain("ipcs"),
@@ -338,6 +339,19 @@ class Node:
         """Send a status message to the other nodes. What cannot be sent now is told after the next sync."""
         if self.cluster and self._status_group.connected:
             self._status_group.submit(message.subtype, message.payload, None)
+
+    def _figures(self) -> bytes:
+        groups = {}
+        if self.cluster:
+            groups = {"dcdb": self._database_group.figures, "status": self._status_group.figures}
+        tree = self.tree
+        return figures_text(
+            {} if self._session is None else self._session.counter.figures(),
+            in_flight=0 if self._session is None else self._session.in_flight,
+            tree=TreeFigures(len(tree), tree.total_size, tree.root.version, tree.error),
+            groups=groups,
+            ipc_clients=self._ipc.clients,
+        )
 
     def _housekeeping(self) -> None:
         self._mount.push_old()

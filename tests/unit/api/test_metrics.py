@@ -11,7 +11,10 @@ from quorate.api import node_metrics
 from quorate.api.exposition import BUCKETS, Family, Histogram, exposition
 from quorate.api.requestfigures import OTHER, RequestFigures
 from quorate.cfs import Cfs
+from quorate.fuse.abi import Opcode
+from quorate.fuse.figures import RequestCounter
 from quorate.ipc.shared import Changes
+from quorate.pmxcfs.figures import GroupFigures, TreeFigures, figures_text
 from quorate.settings import Settings
 
 
@@ -105,3 +108,35 @@ def test_corosync_in_numbers(monkeypatch: pytest.MonkeyPatch) -> None:
         "quorate_membership_changes_total 12",
     ):
         assert line in text.splitlines()
+
+
+def test_what_the_daemon_counts(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    counter = RequestCounter()
+    counter.answered(Opcode.FLUSH, 0.0004, refused=False)
+    counter.answered(Opcode.FLUSH, 20.0, refused=True)
+    text = figures_text(
+        counter.figures(),
+        in_flight=2,
+        tree=TreeFigures(7, 900, 41, broken=True),
+        groups={"dcdb": GroupFigures("synced", 3, 5, 8, 1), "status": GroupFigures("start_sync", 3, 5, 8, 0)},
+        ipc_clients=4,
+    )
+    monkeypatch.setattr(Cfs, "figures", lambda self: json.loads(text))
+    lines = exposition(node_metrics._counted(Cfs(Settings(root=tmp_path)))).splitlines()
+    flush = 'operation="flush"'
+    for line in (
+        f'quorate_pmxcfs_operation_seconds_bucket{{{flush},le="0.00025"}} 0',
+        f'quorate_pmxcfs_operation_seconds_bucket{{{flush},le="0.0005"}} 1',
+        f'quorate_pmxcfs_operation_seconds_bucket{{{flush},le="+Inf"}} 2',
+        f"quorate_pmxcfs_operation_seconds_count{{{flush}}} 2",
+        f"quorate_pmxcfs_operation_errors_total{{{flush}}} 1",
+        "quorate_pmxcfs_operations_waiting 2",
+        "quorate_pmxcfs_entries 7",
+        "quorate_pmxcfs_database_broken 1",
+        "quorate_pmxcfs_ipc_clients 4",
+        'quorate_pmxcfs_group_synced{group="dcdb"} 1',
+        'quorate_pmxcfs_group_synced{group="status"} 0',
+        'quorate_pmxcfs_messages_delivered_total{group="dcdb"} 8',
+        'quorate_pmxcfs_messages_queued{group="dcdb"} 1',
+    ):
+        assert line in lines
