@@ -4,9 +4,11 @@ from __future__ import annotations
 
 from collections.abc import Iterator, Mapping, Sequence
 
+from quorate.pmxcfs.deadlines import Deadlines, Waiting
 from quorate.pmxcfs.effects import Address, Choice, Clock, Commit, Mode
 from quorate.pmxcfs.queues import Queues
 from quorate.pmxcfs.requests import Request, Requests
+from quorate.pmxcfs.storerecovery import StoreRecovery
 from quorate.pmxcfs.wire import MessageType, StateHeader
 from tests.simulation.node import RecordingDcdb, SimulatedMachine
 
@@ -223,6 +225,39 @@ class CountsTwice(SimulatedMachine):
         super()._send_held(clock)
 
 
+# What really was wrong once (the track record in docs/guarantees.md).
+
+
+class _CountsProcesses(Deadlines):
+    @staticmethod
+    def _may_go_on(
+        machine: Waiting, present: Sequence[Address], missing: Sequence[Address], ghosts: frozenset[Address]
+    ) -> bool:
+        return not machine.checks_quorum or 2 * len(present) > len(machine.members)
+
+
+class CountsProcesses(SimulatedMachine):
+    """Counts dead processes and ghosts as nodes when it asks whether enough would go on (W2)."""
+
+    def connected(self, *args: object, **kwargs: object) -> list:  # type: ignore[type-arg]
+        if type(self.deadlines) is Deadlines:
+            self.deadlines = _CountsProcesses()
+        return super().connected(*args, **kwargs)  # type: ignore[arg-type]
+
+
+class _WaitsForOthers(StoreRecovery):
+    def failed(self, error: Exception) -> None:
+        later, self._later = self._later, lambda _delay, _action: None
+        super().failed(error)
+        self._later = later
+
+
+class StaysReadOnly(SimulatedMachine):
+    """After a failed write tries again only when the next message of somebody else comes (W19)."""
+
+    recovery_type = _WaitsForOthers
+
+
 MUTATIONS: tuple[type[SimulatedMachine], ...] = (
     KeepsOwnEpoch,
     TakesAnyEpoch,
@@ -246,4 +281,6 @@ MUTATIONS: tuple[type[SimulatedMachine], ...] = (
     ForgetsUpdates,
     ForgetsQueueAtTheEnd,
     CountsTwice,
+    CountsProcesses,
+    StaysReadOnly,
 )

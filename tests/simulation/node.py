@@ -95,6 +95,7 @@ class SimulatedMachine(Machine):
 
     app: RecordingDcdb
     app_type: type[RecordingDcdb] = RecordingDcdb
+    recovery_type: type[StoreRecovery] = StoreRecovery
 
     def _deliver(self, sender: Address, data: bytes, clock: Clock) -> None:
         if len(data) >= 24:
@@ -203,7 +204,7 @@ class Node:
             checks_quorum=True,
         )
         app = self.app
-        self.recovery = StoreRecovery(
+        self.recovery = self.machine_type.recovery_type(
             lambda: app.tree,
             write=self._write_again,
             later=self._later,

@@ -1,4 +1,6 @@
-"""Replay one seed, or run many: ``python -m tests.simulation.run --seed 7 --trace`` / ``--count 2000``."""
+"""Replay one seed, or run many: ``python -m tests.simulation.run --seed 7 --trace`` / ``--count 2000``.
+
+With ``--mutation NAME`` one rule is broken, and a seed that notices it must fail."""
 
 from __future__ import annotations
 
@@ -7,7 +9,11 @@ import sys
 import time
 
 from tests.simulation.checker import Violation
+from tests.simulation.mutations import MUTATIONS
+from tests.simulation.node import SimulatedMachine
 from tests.simulation.world import World
+
+_MUTATIONS = {mutation.__name__: mutation for mutation in MUTATIONS}
 
 
 def main() -> int:
@@ -19,12 +25,16 @@ def main() -> int:
         "--size", type=int, default=0, help="how many nodes, instead of what the seed decides"
     )
     parser.add_argument("--trace", action="store_true", help="print every event")
+    parser.add_argument(
+        "--mutation", choices=sorted(_MUTATIONS), metavar="NAME", help="a wrong machine of mutations.py"
+    )
     arguments = parser.parse_args()
+    machine = _MUTATIONS.get(arguments.mutation, SimulatedMachine)
     failed = []
     steps = applied = acknowledged = discarded = 0
     started = time.monotonic()
     for seed in range(arguments.seed, arguments.seed + arguments.count):
-        world = World(seed, trace=arguments.trace, size=arguments.size)
+        world = World(seed, machine, trace=arguments.trace, size=arguments.size)
         try:
             world.run()
         except Violation as violation:

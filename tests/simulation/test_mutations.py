@@ -2,6 +2,9 @@
 
 from __future__ import annotations
 
+import re
+from pathlib import Path
+
 import pytest
 
 from tests.simulation.checker import Violation
@@ -9,6 +12,7 @@ from tests.simulation.mutations import MUTATIONS
 from tests.simulation.node import SimulatedMachine
 from tests.simulation.world import World
 
+GUARANTEES = Path(__file__).resolve().parents[2] / "docs/guarantees.md"
 SEEDS = 1500
 """The worst one needs 560; most are noticed within ten."""
 
@@ -21,3 +25,13 @@ def test_mutation_is_noticed(mutant: type[SimulatedMachine]) -> None:
         except Violation:
             return
     pytest.fail(f"{mutant.__name__} ({mutant.__doc__}) passes {SEEDS} seeds")
+
+
+def test_the_track_record_shows_what_it_says() -> None:
+    """The rows of docs/guarantees.md that name a mutation and a seed."""
+    mutations = {mutant.__name__: mutant for mutant in MUTATIONS}
+    rows = re.findall(r"\| M `(\w+)` (\d+) \|", GUARANTEES.read_text())
+    assert len(rows) >= 2
+    for name, seed in rows:
+        with pytest.raises(Violation):
+            World(int(seed), mutations[name]).run()
