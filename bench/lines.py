@@ -47,6 +47,7 @@ REPEATED = (
     ),
     Line("read_1k", "1/s", _rate(10_000), 1000, scale=0),
     Line("stat", "1/s", _rate(400_000), 5000, scale=0),
+    Line("stat on tmpfs", "1/s", None, 5000, scale=0, operation="stat_tmpfs"),
     Line("readdir 300", "1/s", _rate(4_400), 200, scale=0, operation="readdir"),
     Line("ls -l 300", "1/s", _rate(1_300), 60, scale=0, operation="readdir_stat"),
     Line("read_512k", "1/s", _rate(2_000), 100, scale=0),

@@ -141,6 +141,18 @@ class Client:
         path = self.path("small")
         return timed(count, lambda _: os.stat(path))
 
+    def stat_tmpfs(self, count: int) -> Answer:
+        """As deep as the other one."""
+        directory = f"/dev/shm/quorate-{os.getpid()}/bench"
+        os.makedirs(directory)
+        path = f"{directory}/small"
+        write(path, KIB)
+        try:
+            return timed(count, lambda _: os.stat(path))
+        finally:
+            os.unlink(path)
+            os.removedirs(directory)
+
     def readdir(self, count: int) -> Answer:
         path = self.path("list")
         return timed(count, lambda _: os.listdir(path))
