@@ -6,7 +6,6 @@ base. The directory's name carries a hash of everything that goes into it.
 
 from __future__ import annotations
 
-import fcntl
 import hashlib
 import os
 import shutil
@@ -15,12 +14,16 @@ import tempfile
 from pathlib import Path
 
 from lab import mirrors
+from lab.alone import alone, require_room
 from lab.errors import LabError
-from lab.progress import run_step, say
+from lab.packages import ADVICE
+from lab.progress import run_step
 
 SUITE = "bookworm"
 ROOT_PASSWORD = "lab-root-password"  # of nodes that no network reaches
 CACHE = Path(os.environ.get("QUORATE_LAB_CACHE", "/var/cache/quorate-lab"))
+BASE_MIB = 700
+"""The root and, while it is built, the packages."""
 
 
 def _words(*lines: str) -> list[str]:
@@ -89,14 +92,9 @@ def ensure_base() -> Path:
         return target
     if not shutil.which("mmdebstrap"):
         raise LabError("The base root cannot be built: mmdebstrap is missing. Run ./dev setup as root.")
-    CACHE.mkdir(parents=True, exist_ok=True)
-    with (CACHE / "build.lock").open("w") as lock:
-        try:
-            fcntl.flock(lock, fcntl.LOCK_EX | fcntl.LOCK_NB)
-        except BlockingIOError:
-            say("Another process is building the base root: waiting for it.")
-            fcntl.flock(lock, fcntl.LOCK_EX)
+    with alone(CACHE / "build.lock", "builds the nodes' base root"):
         if not target.is_dir():
+            require_room(CACHE, BASE_MIB, "The nodes' base root")
             _build(target)
     return target
 
@@ -115,7 +113,13 @@ def _build(target: Path) -> None:
             file.write_text(sources)
             argv.append(str(file))
         # TMPDIR etc. as they are; a fixed locale keeps the packages' scripts quiet
-        run_step("Building the nodes' base root", argv, log=CACHE / "build.log", env={"LC_ALL": "C.UTF-8"})
+        run_step(
+            "Building the nodes' base root",
+            argv,
+            log=CACHE / "build.log",
+            env={"LC_ALL": "C.UTF-8"},
+            advice=ADVICE,
+        )
     partial.rename(target)
 
 

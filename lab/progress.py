@@ -74,10 +74,18 @@ class Step:
                 _line(text)
 
 
-def run_step(title: str, argv: Sequence[str], *, log: Path, env: Mapping[str, str] | None = None) -> None:
+def run_step(
+    title: str,
+    argv: Sequence[str],
+    *,
+    log: Path,
+    env: Mapping[str, str] | None = None,
+    cwd: Path | None = None,
+    advice: str = "",
+) -> None:
     """Run a long command behind a progress line; its output goes to ``log``.
 
-    Raises LabError with the end of the output when the command fails or is missing.
+    Raises LabError with the end of the output, and the ``advice``, when the command fails or is missing.
     """
     log.parent.mkdir(parents=True, exist_ok=True)
     with log.open("wb") as out, Step(title, log=log):
@@ -87,6 +95,7 @@ def run_step(title: str, argv: Sequence[str], *, log: Path, env: Mapping[str, st
                 stdin=subprocess.DEVNULL,
                 stdout=out,
                 stderr=subprocess.STDOUT,
+                cwd=cwd,
                 env=None if env is None else dict(os.environ, **env),
                 check=False,
             ).returncode
@@ -94,15 +103,15 @@ def run_step(title: str, argv: Sequence[str], *, log: Path, env: Mapping[str, st
             raise LabError(f"{title}: the program {argv[0]} is missing ({error})") from error
     if code:
         tail = "\n".join(log.read_text(errors="replace").splitlines()[-TAIL_LINES:])
-        raise LabError(
-            f"{title}: {argv[0]} ended with status {code}. Its last lines:\n{tail}\nAll of it: {log}"
-        )
+        text = f"{title}: {argv[0]} ended with status {code}. Its last lines:\n{tail}\nAll of it: {log}"
+        raise LabError(f"{text}\n{advice}" if advice else text)
 
 
 def say(text: str) -> None:
-    """A sentence for the person, on standard error."""
-    for line in textwrap.wrap(text, COLUMNS):
-        _line(line)
+    """A sentence for the person, on standard error. What can be copied from it (paths, URLs) stays whole."""
+    for line in textwrap.wrap(text, COLUMNS, break_long_words=False, break_on_hyphens=False):
+        sys.stderr.write(f"{line}\n")
+    sys.stderr.flush()
 
 
 def _line(text: str) -> None:

@@ -11,18 +11,25 @@ import os
 import shutil
 import subprocess
 import sys
-from collections.abc import Sequence
 from pathlib import Path
 
+from lab.alone import alone, require_room
 from lab.base import base_dir, ensure_base
 from lab.errors import LabError
+from lab.packages import ensure_packages, require_root
 from lab.progress import run_step, say
 from lab.web import ensure_web, missing_packages
 
 ROOT = Path(__file__).resolve().parent.parent
 VENV = ROOT / ".venv"
 PYTHON = Path("/usr/bin/python3")
+STAMP = VENV / ".complete"
 LOGS = ROOT / "artifacts/setup"
+VENV_MIB = 600
+PIP_ADVICE = (
+    "Check the network (pip needs its package index) and pip's settings for a proxy or a mirror "
+    "('pip config list', the environment's PIP_* and https_proxy). Then run this again."
+)
 PACKAGES = (
     # Python environment, base root
     "python3",
@@ -39,11 +46,18 @@ PACKAGES = (
     "openssh-server",
     "openssl",
     "fuse3",
+    "sqlite3",
 )
-BROWSER = ("chromium", "fonts-dejavu-core")
-"""For the tests of the web interface alone."""
-SERVICES = {"corosync": "corosync.service", "openssh-server": "ssh.service"}
-"""Packages that bring a service; where we install them it is neither started nor enabled."""
+TESTS = (
+    # a browser; what its driver, a Node.js of its own, is linked with
+    "chromium",
+    "fonts-dejavu-core",
+    "libatomic1",
+    # figures over time, as the original's hosts keep them
+    "rrdtool",
+    "rrdcached",
+)
+"""For ./dev test alone."""
 COMMANDS = (
     "create_pmxcfs_db",
     "pmxcfs",
@@ -58,17 +72,17 @@ COMMANDS = (
 )
 
 
-def ensure_setup(*, base: bool = True, browser: bool = False) -> None:
-    """Everything; with ``base`` False all but the nodes' root; ``browser``: also one for the
-    web interface's tests. Raises LabError and says what is missing.
+def ensure_setup(*, base: bool = True, tests: bool = False) -> None:
+    """Everything; with ``base`` False all but the nodes' root; ``tests``: also what the slow tests need.
+    Raises LabError and says what is missing.
     """
     ensure_debian()
-    ensure_packages([*PACKAGES, *missing_packages(), *(BROWSER if browser else ())])
+    ensure_packages([*PACKAGES, *missing_packages(), *(TESTS if tests else ())])
     ensure_venv()
     ensure_web()
     if base:
         if not base_dir().is_dir():
-            _require_root("build the nodes' base root")
+            require_root("build the nodes' base root")
         ensure_base()
 
 
@@ -81,46 +95,32 @@ def ensure_debian() -> None:
         )
 
 
-def ensure_packages(packages: Sequence[str] = PACKAGES) -> None:
-    """The Debian packages, installed by apt where they are missing."""
-    missing = sorted(set(packages) - _installed(packages))
-    if not missing:
-        return
-    _require_root(f"install Debian packages ({' '.join(missing)})")
-    say(f"Debian packages to install: {' '.join(missing)}")
-    environment = {"DEBIAN_FRONTEND": "noninteractive", "LC_ALL": "C.UTF-8"}
-    run_step("Reading the package lists", ["apt-get", "update"], log=LOGS / "apt-update.log", env=environment)
-    install = ["apt-get", "install", "-y", "--no-install-recommends", *missing]
-    policy = Path("/usr/sbin/policy-rc.d")
-    ours = not policy.exists()
-    if ours:  # services of packages that are installed now must not start on this machine
-        policy.write_text("#!/bin/sh\nexit 101\n")
-        policy.chmod(0o755)
-    try:
-        run_step("Installing Debian packages", install, log=LOGS / "apt-install.log", env=environment)
-    finally:
-        if ours:
-            policy.unlink()
-    for package in missing:
-        if package in SERVICES and shutil.which("systemctl"):
-            subprocess.run(["systemctl", "disable", SERVICES[package]], capture_output=True, check=False)
-
-
 def ensure_venv() -> None:
     """.venv with exactly what requirements.lock names, and the project's own commands in it."""
-    stamp = VENV / ".complete"
     wanted = _venv_key()
-    if stamp.exists() and stamp.read_text() == wanted:
+    if _is_complete(wanted):
         return
+    with alone(LOGS / "venv.lock", "makes .venv"):
+        if not _is_complete(wanted):
+            _make_venv()
+            STAMP.write_text(wanted)
+
+
+def _is_complete(wanted: str) -> bool:
+    return STAMP.exists() and STAMP.read_text() == wanted
+
+
+def _make_venv() -> None:
     if VENV.exists() and not _is_ours(VENV):
         say("The .venv is not one of Debian's Python 3: making it anew")
         shutil.rmtree(VENV)
     if not VENV.exists():
+        require_room(VENV, VENV_MIB, "The Python environment")
         run_step("Making .venv", [str(PYTHON), "-m", "venv", str(VENV)], log=LOGS / "venv.log")
     lock = ROOT / "requirements.lock"
     pip = [str(VENV / "bin/python"), "-m", "pip", "install", "--disable-pip-version-check", "--no-input"]
     pip += ["--require-hashes", "-r", str(lock)]
-    run_step("Installing Python packages", pip, log=LOGS / "pip.log")
+    run_step("Installing Python packages", pip, log=LOGS / "pip.log", advice=PIP_ADVICE)
     site = next(VENV.glob("lib/python3.*/site-packages"))
     # relative, so that it holds wherever .venv and src lie beside each other: a node sees them elsewhere
     (site / "quorate.pth").write_text("../../../../src\n")
@@ -128,7 +128,6 @@ def ensure_venv() -> None:
         command = VENV / "bin" / name
         command.write_text(f"#!{VENV}/bin/python\nimport sys\n\n{_import_line(name)}\n\nsys.exit(entry())\n")
         command.chmod(0o755)
-    stamp.write_text(wanted)
 
 
 def _import_line(name: str) -> str:
@@ -149,15 +148,3 @@ def _is_ours(venv: Path) -> bool:
         return False
     test = [str(venv / "bin/python"), "-c", "import pip"]
     return subprocess.run(test, capture_output=True, check=False).returncode == 0
-
-
-def _installed(packages: Sequence[str]) -> set[str]:
-    query = ["dpkg-query", "-W", "-f", "${Package} ${db:Status-Status}\\n", *packages]
-    done = subprocess.run(query, capture_output=True, text=True, check=False)  # 1: some are unknown
-    rows = [line.split() for line in done.stdout.splitlines()]
-    return {row[0] for row in rows if row[1:] == ["installed"]}
-
-
-def _require_root(purpose: str) -> None:
-    if os.geteuid() != 0:
-        raise LabError(f"You are not root, and only root can {purpose}. Run this as root (sudo).")

@@ -7,11 +7,15 @@ from __future__ import annotations
 
 import hashlib
 import os
+import re
 import shutil
+import subprocess
 import tempfile
 from collections.abc import Iterator
 from pathlib import Path
 
+from lab.alone import alone, require_room
+from lab.errors import LabError
 from lab.progress import run_step
 
 ROOT = Path(__file__).resolve().parent.parent
@@ -22,6 +26,14 @@ INDEX = "index.html"
 LOGS = ROOT / "artifacts/setup"
 SOURCES = ("src", "public", "index.html", "package-lock.json", "tsconfig.json", "vite.config.ts")
 STAMP = ".complete"
+OLDEST_NODE = (18, 18)
+"""As in package.json. Debian 12 has 18.20 (decision 44)."""
+MODULES_MIB = 700
+"""The packages and npm's cache of them."""
+NPM_ADVICE = (
+    "Check the network (npm needs its registry) and npm's settings for a proxy or a mirror "
+    "('npm config list'). Then run this again."
+)
 
 
 def missing_packages() -> tuple[str, ...]:
@@ -34,13 +46,19 @@ def ensure_web() -> None:
     wanted = _digest(*SOURCES)
     if _read(DIST / STAMP) == wanted:
         return
-    ensure_node_modules()
+    with alone(LOGS / "web-build.lock", "builds the web interface"):
+        if _read(DIST / STAMP) != wanted:
+            ensure_node_modules()
+            _build()
+            (DIST / STAMP).write_text(wanted)
+
+
+def _build() -> None:
     with tempfile.TemporaryDirectory(prefix="quorate-web-") as scratch:
         build = Path(scratch) / "dist"
         argv = ["npm", "run", "build", "--", "--outDir", str(build), "--emptyOutDir"]
-        run_step("Building the web interface", _in_web(argv), log=LOGS / "web-build.log")
+        run_step("Building the web interface", argv, log=LOGS / "web-build.log", cwd=WEB)
         _replace(build, DIST)
-    (DIST / STAMP).write_text(wanted)
 
 
 def ensure_node_modules() -> None:
@@ -49,13 +67,26 @@ def ensure_node_modules() -> None:
     wanted = _digest("package-lock.json", "package.json", ".npmrc")
     if _read(stamp) == wanted:
         return
-    argv = ["npm", "ci", "--no-audit", "--no-fund"]
-    run_step("Installing the web interface's packages", _in_web(argv), log=LOGS / "npm.log")
-    stamp.write_text(wanted)
+    with alone(LOGS / "npm.lock", "installs the web interface's packages"):
+        if _read(stamp) != wanted:
+            _require_node()
+            require_room(WEB, MODULES_MIB, "The web interface's tools")
+            argv = ["npm", "ci", "--no-audit", "--no-fund"]
+            title = "Installing the web interface's packages"
+            run_step(title, argv, log=LOGS / "npm.log", cwd=WEB, advice=NPM_ADVICE)
+            stamp.write_text(wanted)
 
 
-def _in_web(argv: list[str]) -> list[str]:
-    return ["sh", "-c", 'cd "$1" && shift && exec "$@"', "sh", str(WEB), *argv]
+def _require_node() -> None:
+    """Raises LabError for a Node.js of the machine's that the tools do not run on."""
+    done = subprocess.run(["node", "--version"], capture_output=True, text=True, check=False)
+    numbers = re.match(r"v(\d+)\.(\d+)", done.stdout)
+    if numbers is None or (int(numbers[1]), int(numbers[2])) < OLDEST_NODE:
+        raise LabError(
+            f"{shutil.which('node')} is {done.stdout.strip() or 'no Node.js that runs'}, and the web "
+            f"interface's tools need version {'.'.join(map(str, OLDEST_NODE))} or newer. Take it away, then "
+            "run this again as root: Debian's package nodejs is installed where there is none."
+        )
 
 
 def _replace(build: Path, target: Path) -> None:
