@@ -6,7 +6,9 @@ import json
 import subprocess
 import time
 from collections.abc import Sequence
+from typing import IO
 
+from lab.progress import Step
 from lab.setup import ROOT, VENV
 
 WEB = ("npm", "--silent", "--prefix", "web", "run")
@@ -28,6 +30,11 @@ SLOW = (
     ("on this machine", ("pytest", "-q", "tests/real")),
     ("on several nodes", ("pytest", "-v", "tests/lab")),
 )
+
+SILENT = ("types", "web: API types", "web: lint", "web: types")
+"""Parts that print nothing until they have finished: somebody else has to show that they are at work."""
+SHOWN_FROM_SECONDS = 2.0
+LOGS = ROOT / "artifacts/check"
 
 RETRIED = ("on this machine", "on several nodes")
 """Parts that depend on the machine's load: real-time Corosync and several systems share its cores."""
@@ -60,7 +67,7 @@ def _run_all(parts: Sequence[tuple[str, Sequence[str]]]) -> int:
     for title, argv in parts:
         print(f"\n== {title}: {' '.join(argv)}", flush=True)
         started = time.monotonic()
-        code = _run(argv)
+        code = _run_silent(title, argv) if title in SILENT else _run(argv)
         if code and title in RETRIED:
             code = _try_again(title, code)
         results.append((title, code, time.monotonic() - started))
@@ -84,7 +91,17 @@ def _try_again(title: str, code: int) -> int:
     return code
 
 
-def _run(argv: Sequence[str]) -> int:
+def _run(argv: Sequence[str], output: IO[bytes] | None = None) -> int:
     program = VENV / "bin" / argv[0]
     found = str(program) if program.exists() else argv[0]  # npm is Debian's
-    return subprocess.run([found, *argv[1:]], cwd=ROOT, check=False).returncode
+    return subprocess.run([found, *argv[1:]], cwd=ROOT, check=False, stdout=output, stderr=output).returncode
+
+
+def _run_silent(title: str, argv: Sequence[str]) -> int:
+    """Behind a progress line; what it printed follows."""
+    LOGS.mkdir(parents=True, exist_ok=True)
+    log = LOGS / f"{title.replace(': ', '-').replace(' ', '-')}.log"
+    with log.open("wb") as output, Step(title, quiet_below=SHOWN_FROM_SECONDS):
+        code = _run(argv, output)
+    print(log.read_text(errors="replace"), end="", flush=True)
+    return code

@@ -3,14 +3,25 @@
 from __future__ import annotations
 
 import argparse
+import errno
 import sys
 from collections.abc import Callable, Sequence
 
 from bench.arguments import add_arguments
 from lab import labcommands
 from lab.errors import LabError
+from lab.host import require_machine
+from lab.progress import say
 
 Handler = Callable[[argparse.Namespace], int]
+OF_THE_MACHINE = {
+    errno.ENOSPC: "Make room on that file system, then run this again.",
+    errno.EDQUOT: "Make room within the quota, then run this again.",
+    errno.EROFS: "Run this in a clone on a file system that can be written to.",
+    errno.EACCES: "Run this as root (sudo).",
+    errno.EPERM: "Run this as root (sudo), on a machine or in a container that root owns wholly.",
+}
+"""Errors of the operating system that are no fault of ours: what to do."""
 DESCRIPTION = "Works with this clone of quorate. All set-up is done when it is needed."
 
 
@@ -30,12 +41,22 @@ def _guard(handler: Handler, arguments: argparse.Namespace) -> int:
     try:
         return handler(arguments)
     except LabError as error:
-        sys.stdout.flush()
-        print(error, file=sys.stderr)
-        return 1
+        return _refuse(str(error))
+    except OSError as error:
+        if error.errno not in OF_THE_MACHINE:
+            raise
+        place = f" {error.filename}" if error.filename else ""
+        return _refuse(f"Failed at{place}: {error.strerror}. {OF_THE_MACHINE[error.errno]}")
     except KeyboardInterrupt:
         print("Interrupted.", file=sys.stderr)
         return 130
+
+
+def _refuse(text: str) -> int:
+    sys.stdout.flush()
+    for line in text.splitlines():
+        say(line)
+    return 1
 
 
 def _parser() -> argparse.ArgumentParser:
@@ -77,7 +98,8 @@ def _parser() -> argparse.ArgumentParser:
     command = commands.add_parser("shell", help="enter a node, or run a command in it")
     _with_lab(command)
     command.add_argument("node", help="n1, n2, ...")
-    command.add_argument("command", nargs=argparse.REMAINDER, help="instead of a shell")
+    words = command.add_argument("command", nargs=argparse.REMAINDER, help="instead of a shell")
+    words.required = False  # or it is named as missing where the node is
     command.set_defaults(handler=labcommands.shell)
 
     command = commands.add_parser("logs", help="a node's log: of the cluster's services")
@@ -171,6 +193,7 @@ def _demo(arguments: argparse.Namespace) -> int:
     from lab.demo import demo
     from lab.setup import ensure_setup
 
+    require_machine()
     ensure_setup()
     return demo(nodes=arguments.nodes, links=arguments.links)
 
@@ -179,7 +202,9 @@ def _test(arguments: argparse.Namespace) -> int:
     from lab.checks import test
     from lab.setup import ensure_setup
 
-    ensure_setup(browser=True)
+    if not arguments.arguments:
+        require_machine()
+    ensure_setup(tests=True)
     return test(arguments.arguments)
 
 
@@ -205,6 +230,7 @@ def _bench(arguments: argparse.Namespace) -> int:
     from bench.run import run
     from lab.setup import ensure_setup
 
+    require_machine()
     ensure_setup()
     return run(arguments)
 
@@ -221,6 +247,7 @@ def _history(arguments: argparse.Namespace) -> int:
     from lab.history import history
     from lab.setup import ensure_setup
 
+    require_machine()
     ensure_setup()
     return history(
         minutes=arguments.minutes, seed=arguments.seed, nodes=arguments.nodes, kills=arguments.kills
@@ -230,6 +257,7 @@ def _history(arguments: argparse.Namespace) -> int:
 def _lab_up(arguments: argparse.Namespace) -> int:
     from lab.setup import ensure_setup
 
+    require_machine()
     ensure_setup()
     return labcommands.up(arguments)
 

@@ -5,6 +5,7 @@ from __future__ import annotations
 import time
 
 from lab import record as records
+from lab.alone import at_once
 from lab.cluster import form_cluster, wait_read_only, wait_writable
 from lab.errors import LabError
 from lab.labcommands import DEMO
@@ -43,6 +44,11 @@ def demo(*, nodes: int, links: int) -> int:
         raise LabError(
             "The demo cuts one node off and shows that the others go on: it needs 3 nodes or more."
         )
+    with at_once(records.STATE / ".demo", "starts the demo (./dev demo)"):
+        return _demo(nodes, links)
+
+
+def _demo(nodes: int, links: int) -> int:
     end_stale_labs()
     if DEMO in records.names():
         with Step("Ending the demo that is still running"):

@@ -4,6 +4,8 @@ from __future__ import annotations
 
 import os
 import shutil
+import subprocess
+from collections.abc import Callable, Sequence
 from functools import lru_cache
 from pathlib import Path
 
@@ -23,22 +25,25 @@ TOOLS = {
 """Program: Debian package."""
 
 
-def missing_for_lab() -> list[str]:
-    """One sentence per thing that is missing; empty if a lab can run."""
+KERNEL = (
+    # what has to be there, the kernel's module, what for
+    ("/dev/fuse", "fuse", "which /etc/pve needs"),
+    ("/dev/net/tun", "tun", "which delayed links need"),
+)
+
+
+def missing_of_machine() -> list[str]:
+    """One sentence per thing that the set-up cannot bring: root's rights, devices, the kernel's parts."""
     if os.geteuid() != 0:
         return ["You are not root, and nodes need namespaces, mounts and devices. Run this as root (sudo)."]
     faults = []
-    packages = sorted({package for tool, package in TOOLS.items() if not shutil.which(tool)})
-    if packages:
-        faults.append(f"Debian packages are missing: {' '.join(packages)}. Run ./dev setup.")
-    if not Path("/dev/fuse").exists():
-        faults.append("There is no /dev/fuse, which /etc/pve needs: load the kernel module fuse, or give the "
-                      "container that device.")  # fmt: skip
-    filesystems = Path("/proc/filesystems").read_text().split()
-    if "overlay" not in filesystems:
-        faults.append("The kernel does not know overlay file systems: load the kernel module overlay.")
-    if not Path("/dev/net/tun").exists():
-        faults.append("There is no /dev/net/tun, which delayed links need: load the kernel module tun.")
+    for device, module, purpose in KERNEL:
+        if not _is_there(module, Path(device).exists):
+            faults.append(f"There is no {device}, {purpose}: load the kernel module {module} (modprobe "
+                          f"{module}), or give the container that device.")  # fmt: skip
+    if not _is_there("overlay", _knows_overlay):
+        faults.append("The kernel does not know overlay file systems, which nodes are made of: load the "
+                      "kernel module overlay (modprobe overlay).")  # fmt: skip
     try:
         root = cgroup_root()
         if not os.access(root, os.W_OK):
@@ -50,9 +55,37 @@ def missing_for_lab() -> list[str]:
     return faults
 
 
+def missing_for_lab() -> list[str]:
+    """One sentence per thing that is missing; empty if a lab can run."""
+    if os.geteuid() != 0:
+        return missing_of_machine()  # who is not root does not find root's programs either
+    packages = sorted({package for tool, package in TOOLS.items() if not shutil.which(tool)})
+    of_setup = [f"Debian packages are missing: {' '.join(packages)}. Run ./dev setup."] if packages else []
+    return [*missing_of_machine(), *of_setup]
+
+
 @lru_cache(maxsize=1)
 def require_host() -> None:
     """Raises LabError with everything that is missing."""
-    faults = missing_for_lab()
+    _refuse(missing_for_lab())
+
+
+def require_machine() -> None:
+    """The same before the set-up, which takes minutes: what it could not bring."""
+    _refuse(missing_of_machine())
+
+
+def _refuse(faults: Sequence[str]) -> None:
     if faults:
         raise LabError("This machine cannot run a lab:\n" + "\n".join(f"- {fault}" for fault in faults))
+
+
+def _is_there(module: str, look: Callable[[], bool]) -> bool:
+    """Debian loads these modules when they are first used, which is later than we look."""
+    if not look() and shutil.which("modprobe"):
+        subprocess.run(["modprobe", "-q", module], capture_output=True, check=False)
+    return look()
+
+
+def _knows_overlay() -> bool:
+    return "overlay" in Path("/proc/filesystems").read_text().split()

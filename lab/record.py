@@ -56,7 +56,10 @@ class Record:
             data = json.loads((STATE / name / "lab.json").read_text())
         except (FileNotFoundError, NotADirectoryError) as error:
             known = ", ".join(names()) or "none"
-            raise LabError(f"There is no lab named {name!r} (there is: {known}).") from error
+            raise LabError(
+                f"There is no lab named {name!r} (there is: {known}). ./dev demo starts the demo, "
+                "./dev lab up another one."
+            ) from error
         owner = data.pop("owner")
         return cls(owner=tuple(owner) if owner else None, **data)
 
