@@ -21,7 +21,7 @@ from lab.errors import LabError
 COLUMNS = 79
 REMINDER_SECONDS = 15.0
 """How often a step that runs without a terminal says that it is still at work."""
-TAIL_LINES = 20
+TAIL_LINES = 10
 """How much of a failed command's output is shown; the whole lies in the log file."""
 
 
@@ -101,10 +101,10 @@ def run_step(
             ).returncode
         except FileNotFoundError as error:
             raise LabError(f"{title}: the program {argv[0]} is missing ({error})") from error
-    if code:
-        tail = "\n".join(log.read_text(errors="replace").splitlines()[-TAIL_LINES:])
-        text = f"{title}: {argv[0]} ended with status {code}. Its last lines:\n{tail}\nAll of it: {log}"
-        raise LabError(f"{text}\n{advice}" if advice else text)
+        if code:
+            tail = "\n".join(log.read_text(errors="replace").splitlines()[-TAIL_LINES:])
+            text = f"{argv[0]} ended with status {code}. Its last lines:\n{tail}\nAll of it: {log}"
+            raise LabError(f"{text}\n{advice}" if advice else text)
 
 
 def say(text: str) -> None:

@@ -120,13 +120,16 @@ def test_sentences_fit_a_terminal_and_paths_stay_whole(capsys: pytest.CaptureFix
     assert all(len(line) <= COLUMNS for line in lines[:-1])
 
 
-def test_a_failed_step_shows_its_end_and_the_advice(tmp_path: Path) -> None:
+def test_a_failed_step_shows_its_end_and_the_advice(
+    tmp_path: Path, capsys: pytest.CaptureFixture[str]
+) -> None:
     log = tmp_path / "logs/step.log"
     argv = ["sh", "-c", "pwd; echo the reason >&2; exit 3"]
     with pytest.raises(
         LabError, match=rf"(?s)sh ended with status 3.*{tmp_path}\nthe reason\n.*{log}\nDo that"
     ):
         run_step("A step", argv, log=log, cwd=tmp_path, advice="Do that")
+    assert "A step: failed after" in capsys.readouterr().err
 
 
 def test_output_of_a_silent_part_follows_it(
