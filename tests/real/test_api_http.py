@@ -14,7 +14,7 @@ from collections.abc import Iterator
 
 import pytest
 
-from quorate.api.listener import MAX_PER_CLIENT
+from quorate.api.clients import MAX_PER_CLIENT
 from tests.real.api_host import PASSWORDS, TOKEN_SECRET, ApiHost, Session
 
 pytestmark = [

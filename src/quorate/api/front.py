@@ -22,6 +22,7 @@ from quorate.access.directory import AuthenticationError, directory_of
 from quorate.access.keys import KeyFileError
 from quorate.api import calls
 from quorate.api.changes import TOPICS
+from quorate.api.clients import client_group
 from quorate.api.events import CONTENT_TYPE, EVENTS_PATH, Hub, Look
 from quorate.api.exposition import CONTENT_TYPE as METRICS_TYPE
 from quorate.api.exposition import exposition
@@ -156,10 +157,10 @@ class Front:
         """
         if request.method != "POST" or address.path not in _LOGIN_PATHS:
             return await self._answer(request, address)
-        client, user = request.client_ip, _login_name(request)
+        client, user = client_group(request.client_ip), _login_name(request)
         seconds = self._throttle.wait(client, user, time.monotonic())
         if seconds > 0:
-            _log.warning("too many failed logins; rhost=%s user=%s", client, one_line(user))
+            _log.warning("too many failed logins; rhost=%s user=%s", request.client_ip, one_line(user))
             return Outcome(_too_many(seconds, address.format), slow=True)
         if self._logins[client] >= MAX_LOGINS_PER_CLIENT:
             return Outcome(Refusal(503, "too many logins at the same time").answer())
@@ -202,7 +203,7 @@ class Front:
         try:
             user = await self._in_thread(DECIDE_SECONDS, self._gate.authenticate, request)
             last_id = request.headers.get("last-event-id", "")
-            stream = self._hub.listen(request.client_ip, last_id, topics)
+            stream = self._hub.listen(client_group(request.client_ip), last_id, topics)
         except Refusal as refusal:
             return Outcome(refusal.answer())
         except (ApiError, KeyFileError, OSError, TimeoutError) as err:
@@ -244,10 +245,10 @@ class Front:
         self, request: Request, address: Address, decision: Run | PassToRoot | Forward
     ) -> Outcome:
         """What a user confirms with the password: with a stolen ticket one must not find it out."""
-        client, user = request.client_ip, decision.user
+        client, user = client_group(request.client_ip), decision.user
         seconds = self._throttle.wait(client, user, time.monotonic())
         if seconds > 0:
-            _log.warning("too many wrong passwords; rhost=%s user=%s", client, user)
+            _log.warning("too many wrong passwords; rhost=%s user=%s", request.client_ip, user)
             return Outcome(_too_many(seconds, address.format), user, slow=True)
         answer = await self._carry_out(request, address, decision)
         refused = _is_refused_login(answer)

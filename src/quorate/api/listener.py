@@ -9,22 +9,24 @@ import re
 import socket
 import ssl
 import time
-from collections import Counter
 from collections.abc import Callable, Coroutine
+from dataclasses import dataclass
 from typing import Final
 
+from quorate.api import clients
+from quorate.api.clients import Held, NoRoomError, admit, client_group
 from quorate.api.server import HttpServer
 
 _log = logging.getLogger(__name__)
 
-MAX_CONNECTIONS: Final = 500
-MAX_PER_CLIENT: Final = 100
 HANDSHAKE_SECONDS: Final = 10.0
 FIRST_BYTE_SECONDS: Final = 10.0
 HEADER_SECONDS: Final = 15.0
 """A connection that has asked nothing complete for so long is cut: slow senders hold no places."""
 SWEEP_SECONDS: Final = 1.0
 BACKLOG: Final = 128
+COMPLAINT_SECONDS: Final = 60.0
+"""So often it is logged that all places are taken: by whom, changes all the time then."""
 _TLS_HANDSHAKE = b"\x16"
 _MAX_PLAIN = 8192
 
@@ -57,6 +59,16 @@ def redirect(head: bytes) -> bytes:
     )
 
 
+@dataclass(slots=True)
+class _Connection:
+    """One that was taken. ``transport`` and ``protocol`` come with the end of the TLS handshake."""
+
+    client: str
+    socket: socket.socket
+    transport: asyncio.Transport | None = None
+    protocol: object = None
+
+
 class Listener:
     """Accepts on one socket until closed. ``context`` may get a new certificate at any time.
 
@@ -74,8 +86,9 @@ class Listener:
         self._allows = allows
         self._server = server
         self._context = context
-        self._clients: Counter[str] = Counter()
-        self._transports: dict[object, tuple[asyncio.BaseTransport, str]] = {}
+        self._connections: dict[int, _Connection] = {}
+        self._number = 0
+        self._complained = -COMPLAINT_SECONDS
         self._tasks: set[asyncio.Task[None]] = set()
 
     async def run(self) -> None:
@@ -95,37 +108,84 @@ class Listener:
                 if not self._allows(client):
                     _log.info("connection of %s refused by /etc/default/pveproxy", client)
                     connection.close()
-                    continue
-                if sum(self._clients.values()) >= MAX_CONNECTIONS or self._clients[client] >= MAX_PER_CLIENT:
+                elif not self._make_room(client_group(client)):
                     connection.close()
-                    continue
-                self._clients[client] += 1
-                self._start(self._connect(connection, client))
+                else:
+                    self._number += 1
+                    self._connections[self._number] = _Connection(client_group(client), connection)
+                    self._start(self._connect(connection, client, self._number))
         finally:
             self._socket.close()
             for task in list(self._tasks):
                 task.cancel()
+
+    def _make_room(self, client: str) -> bool:
+        """Whether one more connection of ``client`` is taken, for which another one may have been closed."""
+        full = len(self._connections) >= clients.MAX_CONNECTIONS
+        if full:
+            self._forget_ended()
+        held = [
+            Held(number, each.client, idle=full and self._is_idle(each))
+            for number, each in self._connections.items()
+        ]
+        try:
+            gone = admit(held, client)
+        except NoRoomError:
+            return False
+        if gone is not None:
+            self._complain(gone.client)
+            self._drop(gone.number)
+        return True
+
+    def _is_idle(self, each: _Connection) -> bool:
+        if each.transport is None:  # has not even shaken hands
+            return True
+        return not self._server.state(each.protocol).busy and not unsent_bytes(each.transport)
+
+    def _drop(self, number: int) -> None:
+        gone = self._connections.pop(number)
+        if gone.transport is not None:
+            gone.transport.abort()
+            self._server.forget(gone.protocol)
+        else:  # its task finds the end of the stream, and closes it
+            with contextlib.suppress(OSError):
+                gone.socket.shutdown(socket.SHUT_RDWR)
+
+    def _complain(self, client: str) -> None:
+        now = time.monotonic()
+        if now - self._complained >= COMPLAINT_SECONDS:
+            self._complained = now
+            _log.warning("all connections are taken: closing idle ones of %s, who has most of them", client)
 
     def _start(self, coroutine: Coroutine[None, None, None]) -> None:
         task = asyncio.get_running_loop().create_task(coroutine)
         self._tasks.add(task)
         task.add_done_callback(self._tasks.discard)
 
-    async def _connect(self, connection: socket.socket, client: str) -> None:
+    async def _connect(self, connection: socket.socket, client: str, number: int) -> None:
         try:
-            protocol = await self._take(connection, client)
+            taken = await self._take(connection)
         except (OSError, TimeoutError) as err:  # SSLError is an OSError
             _log.debug("connection of %s failed: %s", client, err)
-            protocol = None
+            taken = None
             connection.close()
-        if protocol is None:
-            self._leave(client)
+        if taken is None:
+            self._connections.pop(number, None)
+        elif number in self._connections:
+            self._connections[number].transport, self._connections[number].protocol = taken
+        else:  # it had to make room meanwhile
+            taken[0].abort()
 
-    async def _take(self, connection: socket.socket, client: str) -> object | None:
+    async def _take(self, connection: socket.socket) -> tuple[asyncio.Transport, object] | None:
+        """Shake hands; None when that was no TLS, which has had its answer."""
         loop = asyncio.get_running_loop()
         connection.setblocking(False)
-        async with asyncio.timeout(FIRST_BYTE_SECONDS):
-            first = await _peek(connection)
+        try:
+            async with asyncio.timeout(FIRST_BYTE_SECONDS):
+                first = await _peek(connection)
+        except asyncio.CancelledError:  # the end of the service; from the handshake on asyncio closes it
+            connection.close()
+            raise
         if first != _TLS_HANDSHAKE:
             await _answer_plain(connection)
             return None
@@ -137,31 +197,29 @@ class Listener:
             ssl_shutdown_timeout=SWEEP_SECONDS,
         )
         self._server.state(protocol)
-        self._transports[protocol] = (transport, client)
-        return protocol
+        assert isinstance(transport, asyncio.Transport)
+        return transport, protocol
 
     async def _sweep(self) -> None:
         while True:
             await asyncio.sleep(SWEEP_SECONDS)
             now = time.monotonic()
-            alive = self._server.open_connections()
-            for protocol, (transport, client) in list(self._transports.items()):
-                state = self._server.state(protocol)
-                assert isinstance(transport, asyncio.Transport)
-                unsent = unsent_bytes(transport) if protocol in alive else 0
+            self._forget_ended()
+            for each in self._connections.values():
+                if each.transport is None:
+                    continue
+                state, unsent = self._server.state(each.protocol), unsent_bytes(each.transport)
                 if unsent != state.unsent:  # a slow reader that does read
                     state.unsent, state.since = unsent, now
-                if protocol not in alive:
-                    del self._transports[protocol]
-                    self._server.forget(protocol)
-                    self._leave(client)
-                elif not state.busy and now - state.since > HEADER_SECONDS:
-                    transport.abort()
+                if not state.busy and now - state.since > HEADER_SECONDS:
+                    each.transport.abort()
 
-    def _leave(self, client: str) -> None:
-        self._clients[client] -= 1
-        if self._clients[client] <= 0:
-            del self._clients[client]
+    def _forget_ended(self) -> None:
+        alive = self._server.open_connections()
+        for number, each in list(self._connections.items()):
+            if each.transport is not None and each.protocol not in alive:
+                del self._connections[number]
+                self._server.forget(each.protocol)
 
 
 def unsent_bytes(transport: asyncio.Transport) -> int:

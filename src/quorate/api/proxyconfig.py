@@ -8,7 +8,8 @@ from __future__ import annotations
 import ipaddress
 import re
 import shlex
-from dataclasses import dataclass
+from collections.abc import Collection
+from dataclasses import dataclass, replace
 from typing import Final
 
 Network = ipaddress.IPv4Network | ipaddress.IPv6Network
@@ -35,6 +36,7 @@ _NETWORKS: Final = {
     "DENY_FROM": "deny_from",
     "PROXY_REAL_IP_ALLOW_FROM": "real_ip_allow_from",
 }
+_LOOPBACK: Final[tuple[Network, ...]] = (ipaddress.ip_network("127.0.0.0/8"), ipaddress.ip_network("::1"))
 _ALL: Final[tuple[Network, ...]] = (ipaddress.ip_network("0.0.0.0/0"), ipaddress.ip_network("::/0"))
 
 
@@ -67,16 +69,32 @@ class ProxyConfig:
         allowed, denied = _within(client, self.allow_from), _within(client, self.deny_from)
         return allowed if allowed != denied else self.policy_allow
 
-    def real_client(self, peer: str, headers: dict[str, str]) -> str:
-        """Whom a trusted proxy in front of us names as its client; else who connected."""
+    @property
+    def believes_members(self) -> bool:
+        """Whether it is for the cluster's members, and for this host, to name the clients of others: a header
+        is named, and not whom to believe it. Anybody else could name whom he likes, and so guess passwords
+        as somebody new each time."""
+        return self.real_ip_header is not None and not self.real_ip_allow_from
+
+    def real_client(self, peer: str, headers: dict[str, str], members: Collection[str] = ()) -> str:
+        """Whom a trusted proxy in front of us names as its client; else who connected.
+
+        ``members``: the addresses of the cluster's members.
+        """
         name = self.real_ip_header
-        if name is None or (self.real_ip_allow_from and not _within(peer, self.real_ip_allow_from)):
+        if name is None or not self._believes(peer, members):
             return peer
         value = headers.get(name.lower(), "").split(",")[-1].strip().strip("[]")
         try:
-            return str(ipaddress.ip_address(value))
+            address = ipaddress.ip_address(value)
         except ValueError:
             return peer
+        return str(getattr(address, "ipv4_mapped", None) or address)
+
+    def _believes(self, peer: str, members: Collection[str]) -> bool:
+        if self.real_ip_allow_from:
+            return _within(peer, self.real_ip_allow_from)
+        return _within(peer, _LOOPBACK) or peer in members
 
 
 def parse_proxy_config(text: str) -> ProxyConfig:
@@ -96,7 +114,13 @@ def parse_proxy_config(text: str) -> ProxyConfig:
             warnings.append(f"line {number} is no assignment of one value, ignored")
             continue
         _take(match[1], words[0] if words else "", values, warnings)
-    return ProxyConfig(**values, warnings=tuple(warnings))  # type: ignore[arg-type]
+    config = ProxyConfig(**values)  # type: ignore[arg-type]
+    if config.believes_members:
+        warnings.append(
+            "PROXY_REAL_IP_HEADER without PROXY_REAL_IP_ALLOW_FROM: only this host and the members of the "
+            "cluster are believed"
+        )
+    return replace(config, warnings=tuple(warnings))
 
 
 def _take(name: str, value: str, values: dict[str, object], warnings: list[str]) -> None:

@@ -28,12 +28,14 @@ from aiohttp import web
 from quorate.api.executor import Executor
 from quorate.api.front import Front
 from quorate.api.listener import Listener, client_address, open_socket
+from quorate.api.memberaddresses import MemberAddresses
 from quorate.api.operations import make_router
 from quorate.api.privileged import Privileged, make_work
 from quorate.api.proxyconfig import ProxyConfig
 from quorate.api.server import HttpServer
 from quorate.api.tls import TlsError, load_certificate, read_proxy_config, tls_context
 from quorate.api.upkeep import Upkeep
+from quorate.cfs import Cfs
 from quorate.processname import set_process_name
 from quorate.settings import API_PORT, GROUP, Settings
 from quorate.tasks import TaskStore, TaskStoreError, local_node
@@ -140,7 +142,9 @@ def run_front(settings: Settings, port: int = API_PORT, host: str | None = None)
     async def serve(stop: asyncio.Event, reload: asyncio.Event) -> None:
         front = Front(settings, router, node)
         log = AccessLog(settings.proxy_log_dir / "access.log")
-        client_of = partial(_client_of_network, config)
+        members = MemberAddresses(Cfs(settings))
+        following = asyncio.create_task(members.follow()) if config.believes_members else None
+        client_of = partial(_client_of_network, config, members)
         server = HttpServer(front.handle, client_of, log.record, compress=config.compression)
         front.count_connections = lambda: len(server.open_connections())
         listener = asyncio.create_task(Listener(listening, server, context, config.allows).run())
@@ -158,6 +162,8 @@ def run_front(settings: Settings, port: int = API_PORT, host: str | None = None)
                 _reload_certificate(context, settings, config)
         listener.cancel()
         stopping.cancel()
+        if following is not None:
+            following.cancel()
         front.end_streams()
         await server.close(STOP_SECONDS)
         await front.close()
@@ -257,13 +263,12 @@ def _become_web_user(settings: Settings) -> None:
     os.setuid(entry.pw_uid)
 
 
-def _client_of_network(config: ProxyConfig, request: web.BaseRequest) -> str:
+def _client_of_network(config: ProxyConfig, members: MemberAddresses, request: web.BaseRequest) -> str:
     peer = client_address(request.remote or "")
-    if config.real_ip_header is None:
+    name = config.real_ip_header
+    if name is None:
         return peer
-    return config.real_client(
-        peer, {config.real_ip_header.lower(): request.headers.get(config.real_ip_header, "")}
-    )
+    return config.real_client(peer, {name.lower(): request.headers.get(name, "")}, members.known)
 
 
 def _client_of_front(request: web.BaseRequest) -> str:

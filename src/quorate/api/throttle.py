@@ -1,4 +1,5 @@
-"""Slowing down who guesses passwords: failures per client and per user. Pure: the caller gives the time.
+"""Slowing down who guesses passwords: failures per client and per user. Pure: the caller gives the time, and
+for a client what its address is counted as (`clients.client_group`).
 
 Every failed login takes its caller three seconds besides (`server`).
 """

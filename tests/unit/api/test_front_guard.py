@@ -35,8 +35,10 @@ class Asker:
         self.passed += 1
         return self.answer
 
-    async def ask(self, method: str, target: str, body: str = "", **headers: str) -> Outcome:
-        request = Request(method, target, headers, body.encode(), "192.0.2.7")
+    async def ask(
+        self, method: str, target: str, body: str = "", client: str = "192.0.2.7", **headers: str
+    ) -> Outcome:
+        request = Request(method, target, headers, body.encode(), client)
         return await self._front.handle(request)
 
     async def as_user(self, user: str, method: str, target: str, body: str = "") -> Outcome:
@@ -80,6 +82,23 @@ def test_confirming_with_the_password_is_no_place_to_guess_it(tmp_path: Path, fo
         asker.answer = Answer(200, "OK", b'{"data":[]}')
         outcome = await asker.as_user("bob@pve", "GET", f"/api2/{form}/access/tfa")
         assert outcome.answer.status == 200
+
+    _with_front(tmp_path, use)
+
+
+def test_a_host_with_many_ipv6_addresses_guesses_no_more_than_others(tmp_path: Path) -> None:
+    """Every host has a whole /64: counted by address, each password could come from a new one."""
+
+    async def use(asker: Asker) -> None:
+        asker.answer = failure(REFUSED, "json")
+        target = "/api2/json/access/ticket"
+        for number in range(CLIENT_FAILURES):
+            body = f"username=bob@pve&password=word-{number}"
+            await asker.ask("POST", target, body, f"2001:db8:0:7::{number + 1:x}")
+        outcome = await asker.ask("POST", target, "username=eve@pve&password=x", "2001:db8:0:7:a::1")
+        assert outcome.answer.status == 429
+        outcome = await asker.ask("POST", target, "username=eve@pve&password=x", "2001:db8:0:8::1")
+        assert outcome.answer.status == 401
 
     _with_front(tmp_path, use)
 

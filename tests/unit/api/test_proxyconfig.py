@@ -79,3 +79,33 @@ def test_clients_of_a_trusted_proxy() -> None:
     assert config.real_client("127.0.0.1", {"x-real-ip": "evil\r\n"}) == "127.0.0.1"
     assert config.real_client("127.0.0.1", {}) == "127.0.0.1"
     assert ProxyConfig().real_client("127.0.0.1", {"x-real-ip": "198.51.100.7"}) == "127.0.0.1"
+
+
+def test_without_a_list_only_this_host_and_members_are_believed() -> None:
+    """Anybody else could name himself anew for each password that he tries."""
+    config = parse_proxy_config("PROXY_REAL_IP_HEADER=X-Forwarded-For")
+    named = {"x-forwarded-for": "198.51.100.7"}
+    members = frozenset({"192.0.2.11", "2001:db8::11"})
+    for peer in ("127.0.0.1", "127.1.2.3", "::1", *members):
+        assert config.real_client(peer, named, members) == "198.51.100.7"
+    for peer in ("192.0.2.1", "2001:db8::1", "no address", ""):
+        assert config.real_client(peer, named, members) == peer
+    assert config.believes_members
+    assert len(config.warnings) == 1
+    assert "only this host and the members of the cluster are believed" in config.warnings[0]
+
+
+@pytest.mark.parametrize(
+    "text",
+    ["", "PROXY_REAL_IP_HEADER=X-Real-IP\nPROXY_REAL_IP_ALLOW_FROM=192.0.2.1", "PROXY_REAL_IP_HEADER="],
+)
+def test_members_are_not_asked_for_where_nobody_believes_them(text: str) -> None:
+    config = parse_proxy_config(text)
+    assert not config.believes_members
+    assert config.warnings == ()
+    assert config.real_client("192.0.2.11", {"x-real-ip": "198.51.100.7"}, {"192.0.2.11"}) == "192.0.2.11"
+
+
+def test_an_ipv4_client_is_named_as_such() -> None:
+    config = parse_proxy_config("PROXY_REAL_IP_HEADER=X-Real-IP")
+    assert config.real_client("::1", {"x-real-ip": "::ffff:198.51.100.7"}) == "198.51.100.7"
