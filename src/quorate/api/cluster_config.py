@@ -424,7 +424,7 @@ QDEVICE: Final = Operation(
     name="status",
     description="Get QDevice status",
     returns=Object(
-        description="What its daemon says; empty where it does not run.",
+        description="What its daemon says; empty where it does not run (is one configured: /cluster/quorum).",
         properties={
             name: String(optional=True)
             for name in (

@@ -5,12 +5,16 @@ Additions of ours: the original's clients have nothing of the kind.
 
 from __future__ import annotations
 
+import logging
 from typing import Any, Final
 
 from quorate.api.nodes import NODE
+from quorate.cfs import CfsError
 from quorate.corosync.errors import CsError, MissingLibraryError
 from quorate.corosync.links import read_links, read_quorum
 from quorate.schema import ApiError, Array, Boolean, Check, Context, Integer, Object, Operation, String
+
+_log = logging.getLogger(__name__)
 
 _HINT: Final = "does Corosync run (systemctl status corosync)?"
 
@@ -30,9 +34,23 @@ def _quorum(ctx: Context) -> dict[str, Any]:
         one = {"votes": 1, "expected": 1, "highest_expected": 1, "needed": 1, "spare": 0}
         return {"clustered": False, "quorate": True, **one, "flags": [], "nodes": []}
     try:
-        return {"clustered": True, **read_quorum()}
+        result = {"clustered": True, **read_quorum()}
     except (CsError, MissingLibraryError) as err:
         raise ApiError(500, f"unable to read the state of the quorum - {err}; {_HINT}") from err
+    device = _configured_qdevice(ctx)
+    return result if device is None else {**result, "qdevice_configured": device}
+
+
+def _configured_qdevice(ctx: Context) -> dict[str, object] | None:
+    from quorate.cluster.host import ClusterError, Host
+    from quorate.cluster.qdevice import configured
+
+    try:
+        return configured(Host(settings=ctx.settings, node=ctx.node))
+    except (ClusterError, CfsError) as err:
+        # Votes are counted all the same
+        _log.warning("whether a QDevice is configured is not known: %s", err)
+        return None
 
 
 def _count(text: str) -> Integer:
@@ -103,7 +121,7 @@ OPERATIONS: Final = [
                     ),
                 ),
                 "qdevice": Object(
-                    description="Where one is configured.",
+                    description="Where its daemon has registered with Corosync.",
                     optional=True,
                     properties={
                         "name": String(),
@@ -111,6 +129,17 @@ OPERATIONS: Final = [
                         "alive": Boolean(description="Its daemon answers Corosync."),
                         "votes_for_us": Boolean(description="It gives its votes to this partition."),
                         "master_wins": Boolean(description="It alone decides."),
+                    },
+                ),
+                "qdevice_configured": Object(
+                    description="Where corosync.conf has one, whether its daemon runs or not.",
+                    optional=True,
+                    properties={
+                        "model": String(description="Kind, e.g. net."),
+                        "host": String(description="Where its server is.", optional=True),
+                        "algorithm": String(description="How it votes, e.g. ffsplit.", optional=True),
+                        "votes": Integer(description="Its votes; all but one without.", optional=True),
+                        "running": Boolean(description="Its daemon runs on this node."),
                     },
                 ),
             }
