@@ -6,7 +6,7 @@ from typing import Final
 
 from quorate.api.nodes import NODE
 from quorate.api.results import Page
-from quorate.host.journal import MAX_ENTRIES, JournalError, entries, lines, range_arguments
+from quorate.host.journal import COUNT_AHEAD, MAX_ENTRIES, JournalError, entries, lines, range_arguments
 from quorate.schema import ApiError, Array, Check, Context, Integer, Object, Operation, Parameter, String
 
 DEFAULT_LINES: Final = 50
@@ -21,13 +21,15 @@ _CURSOR: Final = r"[A-Za-z0-9=;]{1,512}"
 def _syslog(
     ctx: Context,
     node: str,
-    start: int = 0,
+    start: int | None = None,
     limit: int = DEFAULT_LINES,
     since: str | None = None,
     until: str | None = None,
     service: str | None = None,
 ) -> Page:
     arguments = range_arguments(since=since, until=until, service=service)
+    if start is None and since is not None:
+        start = 0
     try:
         total, found = lines(arguments, start, limit or MAX_ENTRIES)
     except JournalError as err:
@@ -65,11 +67,15 @@ OPERATIONS: Final = [
         method="GET",
         path="/nodes/{node}/syslog",
         name="syslog",
-        description="Lines of the system log, oldest first.",
+        description=(
+            "Lines of the system log, oldest first. Without start and since: the last ones. "
+            f"At most {COUNT_AHEAD} lines more than those of the answer are counted: in a larger log total "
+            "says how many there are at least, and without start the numbers begin where counting began."
+        ),
         handler=_syslog,
         parameters={
             "node": NODE,
-            "start": Integer(description="Leave out so many lines.", minimum=0, optional=True, default=0),
+            "start": Integer(description="Leave out so many lines.", minimum=0, optional=True),
             "limit": Integer(
                 description=f"So many lines (0 = {MAX_ENTRIES}).",
                 minimum=0,

@@ -6,6 +6,7 @@ import json
 import os
 import subprocess
 import threading
+from collections import deque
 from collections.abc import Iterable, Iterator, Mapping, Sequence
 from itertools import islice
 from typing import Any, Final, Self
@@ -14,6 +15,8 @@ from quorate.host.services import unit_of
 
 MAX_ENTRIES: Final = 5000
 """Of one answer."""
+COUNT_AHEAD: Final = 10_000
+"""So many lines are counted besides those of an answer: some hundredths of a second."""
 MAX_MESSAGE: Final = 8192
 """Characters of one entry's text; a core dump's entry has megabytes."""
 READ_SECONDS: Final = 20.0
@@ -45,20 +48,45 @@ def range_arguments(
     return arguments
 
 
-def lines(arguments: Sequence[str], start: int, limit: int) -> tuple[int, list[dict[str, object]]]:
-    """Number of lines in short form, and ``limit`` of them after the first ``start`` (numbered from 1)."""
-    with _Reader([*_COMMAND, "--output=short", *arguments]) as stream:
-        return window((line.decode("utf-8", "replace") for line in stream), start, limit)
+def lines(arguments: Sequence[str], start: int | None, limit: int) -> tuple[int, list[dict[str, object]]]:
+    """How many lines there are in short form, and ``limit`` of them: after the first ``start``, or the last.
+
+    Lines are numbered from 1. A large journal is not counted to its end, which takes many seconds: at most
+    `COUNT_AHEAD` lines besides those that are returned. With ``start`` the numbers are exact, and the count
+    says "at least" when it is that much more; without, the numbers begin where the counting began.
+    """
+    command = [*_COMMAND, "--output=short"]
+    if start is None:
+        command.append(f"--lines={limit + COUNT_AHEAD}")
+    with _Reader([*command, *arguments]) as stream:
+        texts = (line.decode("utf-8", "replace") for line in stream)
+        if start is None:
+            return tail(texts, limit)
+        total, found = window(texts, start, limit)
+        stream.enough = total >= start + len(found) + COUNT_AHEAD
+        return total, found
 
 
 def window(texts: Iterable[str], start: int, limit: int) -> tuple[int, list[dict[str, object]]]:
+    """``limit`` lines after the first ``start``; reads no more than `COUNT_AHEAD` behind them."""
     iterator = iter(texts)
     skipped = sum(1 for _ in islice(iterator, start))
-    found: list[dict[str, object]] = [
-        {"n": number, "t": text.rstrip("\n")[:MAX_MESSAGE]}
-        for number, text in enumerate(islice(iterator, limit), start + 1)
-    ]
-    return skipped + len(found) + sum(1 for _ in iterator), found
+    found = [_numbered(number, text) for number, text in enumerate(islice(iterator, limit), start + 1)]
+    return skipped + len(found) + sum(1 for _ in islice(iterator, COUNT_AHEAD)), found
+
+
+def tail(texts: Iterable[str], limit: int) -> tuple[int, list[dict[str, object]]]:
+    """The last ``limit`` lines, read to the end."""
+    total = 0
+    last: deque[str] = deque(maxlen=limit)
+    for text in texts:
+        total += 1
+        last.append(text)
+    return total, [_numbered(number, text) for number, text in enumerate(last, total - len(last) + 1)]
+
+
+def _numbered(number: int, text: str) -> dict[str, object]:
+    return {"n": number, "t": text.rstrip("\n")[:MAX_MESSAGE]}
 
 
 def entries(

@@ -197,7 +197,7 @@ def test_essential_services_are_not_stopped_by_the_api(api: Api) -> None:
 def test_lines_of_the_system_log(api: Api, monkeypatch: pytest.MonkeyPatch) -> None:
     asked: list[tuple[Any, ...]] = []
 
-    def lines(arguments: list[str], start: int, limit: int) -> tuple[int, list[dict[str, object]]]:
+    def lines(arguments: list[str], start: int | None, limit: int) -> tuple[int, list[dict[str, object]]]:
         asked.append((arguments, start, limit))
         return 9, [{"n": 3, "t": "x"}]
 
@@ -206,6 +206,10 @@ def test_lines_of_the_system_log(api: Api, monkeypatch: pytest.MonkeyPatch) -> N
     assert isinstance(page, Page)
     assert (page.total, page.data) == (9, [{"n": 3, "t": "x"}])
     assert asked == [(["--since=2026-01-02 03:04", "--unit=ssh.service"], 2, 1)]
+    api("GET", "/nodes/n1/syslog")
+    api("GET", "/nodes/n1/syslog", start="0", limit="0")
+    api("GET", "/nodes/n1/syslog", since="2026-01-02")
+    assert asked[1:] == [([], None, 50), ([], 0, 5000), (["--since=2026-01-02"], 0, 50)]
     with pytest.raises(ApiError) as refused:
         api("GET", "/nodes/n1/syslog", since="--rotate", service="a b")
     assert sorted(refused.value.errors or ()) == ["service", "since"]

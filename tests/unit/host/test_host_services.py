@@ -143,6 +143,22 @@ def test_window_of_lines_and_their_number() -> None:
     assert journal.window(texts, 20, 3) == (7, [])
 
 
+def test_lines_behind_the_window_are_counted_so_far_only() -> None:
+    taken = iter(range(1_000_000))
+    texts = (f"line {number}\n" for number in taken)
+    total, found = journal.window(texts, 2, 3)
+    assert [entry["n"] for entry in found] == [3, 4, 5]
+    assert total == 5 + journal.COUNT_AHEAD
+    assert next(taken) <= total + 1  # nothing behind it was read
+
+
+def test_the_end_of_the_lines() -> None:
+    texts = [f"line {number}\n" for number in range(1, 8)]
+    assert journal.tail(texts, 2) == (7, [{"n": 6, "t": "line 6"}, {"n": 7, "t": "line 7"}])
+    assert journal.tail(texts, 20)[1][0] == {"n": 1, "t": "line 1"}
+    assert journal.tail([], 20) == (0, [])
+
+
 @pytest.fixture
 def program(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Path:
     """A stand-in for journalctl; tests write its lines."""
@@ -166,6 +182,22 @@ def test_what_journalctl_says_when_it_fails(program: Path) -> None:
     _write(program, "echo 'no such unit' >&2; exit 1")
     with pytest.raises(journal.JournalError, match=r"^unable to read the journal: no such unit$"):
         journal.lines([], 0, 10)
+
+
+def test_lines_of_the_program_end_when_there_are_enough(program: Path) -> None:
+    _write(program, "while :; do echo again; done")
+    total, found = journal.lines([], 1, 3)
+    assert [entry["n"] for entry in found] == [2, 3, 4]
+    assert total == 4 + journal.COUNT_AHEAD
+
+
+def test_the_end_is_asked_of_the_program(program: Path) -> None:
+    _write(program, 'printf "%s\\n" "$@"')
+    asked = ["--no-pager", "--quiet", "--output=short", f"--lines={2 + journal.COUNT_AHEAD}", "--unit=a"]
+    assert journal.lines(["--unit=a"], None, 2) == (
+        5,
+        [{"n": 4, "t": asked[3]}, {"n": 5, "t": asked[4]}],
+    )
 
 
 def test_lines_of_the_program(program: Path) -> None:
