@@ -22,16 +22,10 @@ export default function SystemLog({ node }: { node: string }): ReactElement {
     const abort = new AbortController();
     const { signal } = abort;
     let timer: ReturnType<typeof setTimeout> | undefined;
-    let total = 0;
     const read = async (): Promise<void> => {
       try {
-        const filter = { node, service: service || undefined };
-        let found = await call("GET", "/nodes/{node}/syslog", { ...filter, start: Math.max(0, total - LINES), limit: LINES }, { signal });
-        if ((found.total ?? 0) > total) {
-          // It has grown: the end is what one wants to see
-          total = found.total ?? 0;
-          found = await call("GET", "/nodes/{node}/syslog", { ...filter, start: Math.max(0, total - LINES), limit: LINES }, { signal });
-        }
+        // Without a start: the last lines
+        const found = await call("GET", "/nodes/{node}/syslog", { node, service: service || undefined, limit: LINES }, { signal });
         setLines(found.data);
         setFailure(undefined);
       } catch (error) {
