@@ -106,24 +106,59 @@ def test_one_client_does_not_take_all_places(host: ApiHost, alice: Session) -> N
 
 
 @pytest.mark.parametrize(
-    ("head", "status"),
+    ("head", "status", "reason"),
     [
-        (b"GET /api2/json/version HTTP/1.1\r\nHost: x\r\n" + b"A: b\r\n" * 70 + b"\r\n", b"501"),
-        (b"GET /api2/json/version HTTP/1.1\r\nHost: x\r\nA: " + b"b" * 9000 + b"\r\n\r\n", b"[45]\\d\\d"),
-        (b"GET /api2/json/" + b"v" * 20000 + b" HTTP/1.1\r\nHost: x\r\n\r\n", b"[45]\\d\\d"),
-        (b"POST /api2/json/access/ticket HTTP/1.1\r\nHost: x\r\nContent-Length: 600000\r\n\r\n", b"501"),
-        (b"POST /api2/json/access/ticket HTTP/1.1\r\nHost: x\r\nContent-Length: -1\r\n\r\n", b"400"),
-        (b"POST /x HTTP/1.1\r\nHost: x\r\nTransfer-Encoding: chunked\r\n\r\n0\r\n\r\n", b"501"),
-        (b"GET /api2/json/version HTTP/1.1\r\nHost: x\r\nContent-Length: 4\r\n\r\nbody", b"501"),
-        (b"OPTIONS /api2/json/version HTTP/1.1\r\nHost: x\r\n\r\n", b"501"),
-        (b"\x00\x01\x02\r\n\r\n", b"400"),
+        (
+            b"GET /api2/json/version HTTP/1.1\r\nHost: x\r\n" + b"A: b\r\n" * 70 + b"\r\n",
+            501,
+            "too many http header lines",
+        ),
+        (
+            b"GET /api2/json/version HTTP/1.1\r\nHost: x\r\n" + b"A: b\r\n" * 300 + b"\r\n",
+            501,
+            "too many http header lines",
+        ),
+        (
+            b"GET /api2/json/version HTTP/1.1\r\nHost: x\r\nA: " + b"b" * 9000 + b"\r\n\r\n",
+            501,
+            "http header too large",
+        ),
+        (b"GET /api2/json/" + b"v" * 20000 + b" HTTP/1.1\r\nHost: x\r\n\r\n", 501, "http header too large"),
+        (b"POST /x HTTP/1.1\r\nHost: x\r\nContent-Length: 600000\r\n\r\n", 501, "for data too large"),
+        (b"POST /x HTTP/1.1\r\nHost: x\r\nContent-Length: -1\r\n\r\n", 400, "bad content length"),
+        (
+            b"POST /x HTTP/1.1\r\nHost: x\r\nTransfer-Encoding: chunked\r\n\r\n0\r\n\r\n",
+            501,
+            "chunked transfer encoding not supported",
+        ),
+        (
+            b"POST /x HTTP/1.1\r\nHost: x\r\nTransfer-Encoding: gzip\r\n\r\n",
+            501,
+            "Unknown transfer encoding 'gzip'",
+        ),
+        (
+            b"GET /api2/json/version HTTP/1.1\r\nHost: x\r\nContent-Length: 4\r\n\r\nbody",
+            501,
+            "Unexpected content for method 'GET'",
+        ),
+        (b"OPTIONS /api2/json/version HTTP/1.1\r\nHost: x\r\n\r\n", 501, "method 'OPTIONS' not available"),
+        (b"FOO /api2/json/version HTTP/1.1\r\nHost: x\r\n\r\n", 501, "method 'FOO' not available"),
+        (b"\x00\x01\x02\r\n\r\n", 400, "bad request: no line of the form 'METHOD /PATH HTTP/1.1'"),
     ],
 )
-def test_requests_beyond_the_limits(host: ApiHost, head: bytes, status: bytes) -> None:
+def test_requests_beyond_the_limits(host: ApiHost, head: bytes, status: int, reason: str) -> None:
     with _connect(host) as connection:
         connection.sendall(head)
         answer = _until_closed(connection)
-    assert re.match(rb"HTTP/1\.[01] %s " % status, answer), answer[:200]
+    lines = answer.decode().partition("\r\n\r\n")[0].split("\r\n")
+    assert lines[0] == f"HTTP/1.1 {status} {reason}"
+    headers = dict(line.lower().split(": ", 1) for line in lines[1:])
+    assert headers["server"] == "pve-api-daemon/3.0"
+    assert headers["connection"] == "close"
+    assert headers["x-content-type-options"] == "nosniff"
+    logged = (host.settings.proxy_log_dir / "access.log").read_text().splitlines()[-1]
+    first = head.partition(b"\r\n")[0].decode()[:1024].replace("\x00\x01\x02", "???")
+    assert re.fullmatch(rf'127\.0\.0\.1 - - \[[^]]+\] "{re.escape(first)}" {status} \d+', logged), logged
 
 
 def test_a_connection_ends_after_a_hundred_requests(host: ApiHost, alice: Session) -> None:

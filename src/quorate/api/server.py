@@ -17,8 +17,9 @@ from email.utils import formatdate
 from typing import Final, NamedTuple
 
 from aiohttp import web
-from aiohttp.http_exceptions import HttpProcessingError
 
+from quorate.api.connections import Connection, Connections
+from quorate.api.malformed import Malformed
 from quorate.api.protocol import (
     MAX_BODY,
     MAX_HEADER_BYTES,
@@ -31,8 +32,6 @@ from quorate.api.protocol import (
 
 _log = logging.getLogger(__name__)
 _http_log = logging.getLogger(f"{__name__}.http")
-_http_log.addFilter(lambda record: not _is_clients_fault(record))
-"""The HTTP library: our own faults are logged; what is no HTTP has had its answer, and may hold secrets."""
 
 KEEP_ALIVE_SECONDS: Final = 5.0
 KEEP_ALIVE_REQUESTS: Final = 100
@@ -104,8 +103,9 @@ class HttpServer:
         self._client_of = client_of
         self._record = record
         self._states: dict[object, ConnectionState] = {}
-        self.factory = web.Server(
+        self.factory = Connections(
             self._on_request,
+            self._on_fault,
             keepalive_timeout=KEEP_ALIVE_SECONDS,
             lingering_time=LINGER_SECONDS,
             access_log=None,
@@ -137,7 +137,10 @@ class HttpServer:
 
     async def _on_request(self, request: web.BaseRequest) -> web.StreamResponse:
         started = time.monotonic()
-        state = self.state(request.protocol)
+        connection = request.protocol
+        assert isinstance(connection, Connection)
+        connection.taken()
+        state = self.state(connection)
         state.busy += 1
         state.requests += 1
         client = self._client_of(request)
@@ -146,6 +149,7 @@ class HttpServer:
             if outcome.answer.status == 401 or outcome.slow:
                 await asyncio.sleep(max(0.0, started + FAILURE_SECONDS - time.monotonic()))
         finally:
+            connection.taken()
             state.busy -= 1
             state.since = time.monotonic()
         if outcome.stream is not None:
@@ -158,11 +162,24 @@ class HttpServer:
         self._log(request, client, outcome, response.content_length or 0)
         return response
 
+    def _on_fault(
+        self, request: web.BaseRequest, malformed: Malformed | None, error: BaseException | None
+    ) -> web.Response:
+        """The answer to what is no request, or to what we failed at; the log gets no content of either."""
+        if malformed is None:
+            _log.error("unable to answer %s", _request_line(request), exc_info=error)
+            malformed = Malformed(_request_line(request), Refusal(500, "internal error: see the system log"))
+        response = self._response(request, malformed.refusal.answer())
+        response.force_close()
+        if self._record is not None:
+            length = response.content_length or 0
+            client = self._client_of(request)
+            self._record(client, "", malformed.line, malformed.refusal.status, length)
+        return response
+
     def _log(self, request: web.BaseRequest, client: str, outcome: Outcome, length: int) -> None:
         if self._record is not None:
-            version = f"HTTP/{request.version.major}.{request.version.minor}"
-            line = f"{request.method} {request.raw_path} {version}"
-            self._record(client, outcome.user, line, outcome.answer.status, length)
+            self._record(client, outcome.user, _request_line(request), outcome.answer.status, length)
 
     async def _stream(
         self, request: web.BaseRequest, outcome: Outcome, state: ConnectionState, client: str
@@ -229,8 +246,8 @@ def _headers(answer: Answer) -> dict[str, str]:
     return {**headers, **answer.headers}
 
 
-def _is_clients_fault(record: logging.LogRecord) -> bool:
-    return bool(record.exc_info) and isinstance((record.exc_info or (None, None))[1], HttpProcessingError)
+def _request_line(request: web.BaseRequest) -> str:
+    return f"{request.method} {request.raw_path} HTTP/{request.version.major}.{request.version.minor}"
 
 
 def _as_text(value: str) -> str:
