@@ -58,12 +58,14 @@ def parse_process(text: str) -> Process:
     return Process(int(words[11]) + int(words[12]), int(words[19]))
 
 
-def is_machine(cmdline: bytes, pidfile: str) -> bool:
-    """Whether ``/proc/PID/cmdline`` is the QEMU that wrote ``pidfile`` (guests 1.9). A zombie's is empty."""
+def is_machine(cmdline: bytes, vmid: int) -> bool:
+    """Whether ``/proc/PID/cmdline`` is the QEMU of this VM (guests 1.9). A zombie's is empty."""
     words = cmdline.decode("utf-8", "replace").split("\0")
     if _EMULATOR.fullmatch(words[0]) is None:
         return False
-    return ("-pidfile", pidfile) in pairwise(words)
+    # /var/run is a link to /run, and both spellings are in use.
+    named = {f"{directory}/qemu-server/{vmid}.pid" for directory in ("/run", "/var/run")}
+    return any(option == "-pidfile" and path in named for option, path in pairwise(words))
 
 
 def parse_disk_traffic(text: str) -> DiskTraffic:

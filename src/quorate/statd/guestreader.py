@@ -44,10 +44,9 @@ class GuestReader:
 
     def machine(self, vmid: int) -> GuestUse | None:
         """A VM; None if it does not run."""
-        pidfile = f"/run/qemu-server/{vmid}.pid"
-        pid = self._parse(pidfile, int)
+        pid = self._parse(f"/run/qemu-server/{vmid}.pid", int)
         # A PID file stays behind after a kill, and its number may be another process's.
-        if pid is None or not self._is_machine(pid, pidfile):
+        if pid is None or not self._is_machine(pid, vmid):
             return None
         process = self._parse(f"/proc/{pid}/stat", guestfigures.parse_process)
         pages = self._parse(f"/proc/{pid}/statm", lambda text: int(text.split()[1]))
@@ -94,11 +93,11 @@ class GuestReader:
             pressure=self._pressure(group),
         )
 
-    def _is_machine(self, pid: int, pidfile: str) -> bool:
+    def _is_machine(self, pid: int, vmid: int) -> bool:
         try:
             with self._settings.at(f"/proc/{pid}/cmdline").open("rb") as file:
                 # QEMU was told the path as it is on this host, below whatever root this node has.
-                return guestfigures.is_machine(file.read(MAX_TEXT), pidfile)
+                return guestfigures.is_machine(file.read(MAX_TEXT), vmid)
         except OSError:
             return False
 

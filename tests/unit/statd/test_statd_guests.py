@@ -130,13 +130,15 @@ def test_texts_of_the_kernel() -> None:
     [
         ((b"/usr/bin/kvm", b"-id", b"1", b"-pidfile", b"/run/qemu-server/1.pid"), True),
         ((b"qemu-system-x86_64", b"-pidfile", b"/run/qemu-server/1.pid", b""), True),
+        ((b"/usr/bin/kvm", b"-pidfile", b"/var/run/qemu-server/1.pid", b"-daemonize"), True),
+        ((b"/usr/bin/kvm", b"-pidfile", b"/other/run/qemu-server/1.pid"), False),
         ((b"/usr/bin/kvm", b"-pidfile", b"/run/qemu-server/12.pid"), False),
         ((b"grep", b"-pidfile", b"/run/qemu-server/1.pid"), False),
         ((b"",), False),
     ],
 )
 def test_a_pid_file_proves_nothing(words: tuple[bytes, ...], expected: bool) -> None:
-    assert guestfigures.is_machine(b"\0".join(words), "/run/qemu-server/1.pid") is expected
+    assert guestfigures.is_machine(b"\0".join(words), 1) is expected
 
 
 @pytest.mark.parametrize(
