@@ -22,7 +22,8 @@ from quorate.settings import Settings
 from quorate.statd.cycle import Cycle, Readers
 from quorate.statd.figures import NodeFigures
 from quorate.statd.guestreader import GuestReader
-from quorate.statd.space import SpaceReader
+from quorate.statd.monitors import Monitors
+from quorate.statd.prober import Prober
 from quorate.tasks import run_foreground
 from tests.real.libqb import QbClient
 from tests.real.pmxcfs_world import NODE, World, a_world
@@ -151,10 +152,9 @@ def test_tasks_and_the_status_daemon_tell_the_cluster(world: World, monkeypatch:
         code = run_foreground("clustercreate", "lab", "root@pam", lambda upid: None, settings)
         cfs = Cfs(settings)
         told = (cfs.status_get("tasklist") or b"").rstrip(b"\0")
-        space = SpaceReader()
-        readers = Readers(
-            node=lambda: NodeFigures(uptime=1), guests=GuestReader(settings, space), space=space, processors=2
-        )
+        prober = Prober()
+        guests = GuestReader(settings, prober, Monitors(settings))
+        readers = Readers(node=lambda: NodeFigures(uptime=1), guests=guests, prober=prober, processors=2)
         Cycle(settings, NODE, cfs, readers, {"version": "9"}).run(1_800_000_000, 1.0)
         everywhere = cfs.status_of_all("tasklist")
         log = [entry["msg"].split()[0] for entry in cfs.cluster_log()]

@@ -12,18 +12,19 @@ from quorate.access.keys import is_quorate
 from quorate.access.rotation import rotate_if_due
 from quorate.cfs import CfsError, CfsUnavailableError
 from quorate.settings import Settings
+from quorate.statd.failures import Failures
 from quorate.statd.figures import NodeFigures, node_value
 from quorate.statd.guests import Files, Guests
 from quorate.statd.guests import Reader as GuestReader
-from quorate.statd.space import SpaceReader
-from quorate.statd.storages import is_there, parse_mounts, storage_value, storages
+from quorate.statd.prober import Prober
+from quorate.statd.space import SpaceError
+from quorate.statd.storages import Storage, parse_mounts, spaces, storage_value, storages
 from quorate.tasks import TaskStore, TaskStoreError
 from quorate.tasks.tasklist import KEY as TASK_KEY
 from quorate.tasks.tasklist import task_list
 
 _log = logging.getLogger(__name__)
 
-CLEAN_SECONDS: Final = 24 * 3600.0
 VERSION_KEY: Final = "kv/version-info"
 
 FAILURES: Final = (OSError, CfsError, TaskStoreError, ValueError)
@@ -43,12 +44,12 @@ class Readers:
 
     node: Callable[[], NodeFigures]
     guests: GuestReader
-    space: SpaceReader
+    prober: Prober
     processors: int | None = None
 
 
 class Cycle:
-    """All steps, and which of them fail at present: a failure is logged when it begins and when it ends."""
+    """All steps, and which of them fail at present."""
 
     def __init__(
         self,
@@ -65,8 +66,8 @@ class Cycle:
         self._guests = Guests(node, status, readers.guests, readers.processors)
         self._version = json.dumps(dict(version)).encode() + b"\0"
         self._tasks = TaskStore(settings)
-        self._next_cleaning = 0.0
-        self._failing: set[str] = set()
+        self._failures = Failures()
+        self._storage_failures = Failures()
 
     def run(self, now: float, monotonic: float, stopped: Callable[[], bool] = lambda: False) -> None:
         """``now``: epoch seconds. Never raises for what happens outside. Ends early when ``stopped``."""
@@ -77,7 +78,6 @@ class Cycle:
             ("broadcast the list of tasks", self._tell_tasks),
             ("broadcast the version", self._tell_version),
             ("check the key of the login tickets", self._check_key),
-            ("clean the task logs", lambda: self._clean(monotonic)),
         ):
             if stopped():
                 return
@@ -87,15 +87,10 @@ class Cycle:
         try:
             step()
         except FAILURES as error:
-            if name not in self._failing:
-                self._failing.add(name)
-                # A file system that is not there says so itself, and is often just being restarted.
-                level = logging.INFO if isinstance(error, CfsUnavailableError) else logging.WARNING
-                _log.log(level, "unable to %s: %s; trying on", name, error)
+            # A file system that is not there says so itself, and is often just being restarted.
+            self._failures.began(name, error, warn=not isinstance(error, CfsUnavailableError))
         else:
-            if name in self._failing:
-                self._failing.remove(name)
-                _log.info("able to %s again", name)
+            self._failures.ended(name)
 
     def _tell_node(self, now: int) -> None:
         figures = self._readers.node()
@@ -114,13 +109,13 @@ class Cycle:
         prefix = "rrd/pve-storage-9.0" if self._has_files("pve-storage-9.0") else "rrd/pve2-storage"
         text = (self._status.content("storage.cfg") or b"").decode("utf-8", "replace")
         mounts = parse_mounts(self._settings.at("/proc/mounts").read_text("utf-8", "replace"))
-        for storage in storages(text, self._node):
-            space = (
-                self._readers.space.read(self._settings.at(storage.path))
-                if is_there(storage, mounts)
-                else None
-            )
-            if space is not None:
+        found = spaces(storages(text, self._node), mounts, self._settings.root, self._readers.prober.ask)
+        self._storage_failures.forget_others(_asking(storage) for storage, _ in found)
+        for storage, space in found:
+            if isinstance(space, SpaceError):
+                self._storage_failures.began(_asking(storage), space, warn=not space.absent)
+            else:
+                self._storage_failures.ended(_asking(storage))
                 self._status.status_set(f"{prefix}/{self._node}/{storage.name}", storage_value(space, now))
 
     def _tell_tasks(self) -> None:
@@ -136,14 +131,10 @@ class Cycle:
         if is_quorate(self._settings.mountpoint / "local") and rotate_if_due(self._settings):
             _log.info("made a new key for the login tickets")
 
-    def _clean(self, monotonic: float) -> None:
-        if monotonic < self._next_cleaning:
-            return
-        self._next_cleaning = monotonic + CLEAN_SECONDS
-        removed = self._tasks.clean()
-        if removed:
-            _log.info("removed %d old task logs", removed)
-
     def _has_files(self, kind: str) -> bool:
         """Whether the files of format 9.0 exist: senders choose the format by that (status 3.3)."""
         return (self._settings.rrd_dir / kind).is_dir()
+
+
+def _asking(storage: Storage) -> str:
+    return f"show the space of storage '{storage.name}'"

@@ -18,7 +18,8 @@ from quorate.settings import Settings
 from quorate.statd.cycle import Cycle, Readers
 from quorate.statd.guestreader import GuestReader
 from quorate.statd.host import HostReader
-from quorate.statd.space import SpaceReader
+from quorate.statd.monitors import Monitors
+from quorate.statd.prober import Prober
 from quorate.tasks import local_node
 
 _log = logging.getLogger(__name__)
@@ -40,11 +41,11 @@ def serve(settings: Settings, version: Mapping[str, str]) -> None:
     for number in (signal.SIGTERM, signal.SIGINT):
         signal.signal(number, handle)
     daemon = SharedClient(lambda: Client(settings, timeout=CALL_SECONDS))
-    space = SpaceReader()
+    prober = Prober()
     readers = Readers(
         node=HostReader(settings).read,
-        guests=GuestReader(settings, space),
-        space=space,
+        guests=GuestReader(settings, prober, Monitors(settings)),
+        prober=prober,
         processors=os.cpu_count(),
     )
     cycle = Cycle(settings, local_node(), Cfs(settings, daemon=daemon), readers, version)
@@ -52,6 +53,7 @@ def serve(settings: Settings, version: Mapping[str, str]) -> None:
     try:
         keep_time(cycle.run, stop)
     finally:
+        prober.close()
         daemon.close()
 
 

@@ -8,7 +8,7 @@ from dataclasses import dataclass, field
 from itertools import pairwise
 from typing import Final, NamedTuple
 
-from quorate.statd.figures import OLD_COLUMNS, Pressure, Traffic, columns_text
+from quorate.statd.figures import OLD_COLUMNS, Pressure, Space, Traffic, columns_text
 from quorate.statd.guestconf import GuestConf
 
 _NAME: Final = re.compile(r"[^A-Za-z0-9._ -]")
@@ -35,6 +35,8 @@ class DiskTraffic(NamedTuple):
 class GuestUse:
     """What a running guest takes; None is not known."""
 
+    status: str | None = None
+    """A VM's state in the monitor's words: running, paused, prelaunch ... (guests 1.9)."""
     uptime: int | None = None
     busy: float | None = None
     """Seconds of processor time since its start."""
@@ -42,7 +44,8 @@ class GuestUse:
     """Bytes as the guest uses them."""
     host_memory: int | None = None
     """Bytes that it takes of the node."""
-    disk: int | None = None
+    disk: Space | None = None
+    """A container's root file system."""
     network: Traffic | None = None
     disks: DiskTraffic | None = None
     pressure: Mapping[str, Pressure] = field(default_factory=dict)
@@ -66,12 +69,6 @@ def is_machine(cmdline: bytes, vmid: int) -> bool:
     # /var/run is a link to /run, and both spellings are in use.
     named = {f"{directory}/qemu-server/{vmid}.pid" for directory in ("/run", "/var/run")}
     return any(option == "-pidfile" and path in named for option, path in pairwise(words))
-
-
-def parse_disk_traffic(text: str) -> DiskTraffic:
-    """``/proc/PID/io``."""
-    values = {name: int(value) for name, _, value in (line.partition(": ") for line in text.splitlines())}
-    return DiskTraffic(values["read_bytes"], values["write_bytes"])
 
 
 def parse_group_traffic(text: str) -> DiskTraffic:
@@ -125,6 +122,13 @@ def cpu_share(
     return min(1.0, max(0.0, (busy - before) / seconds / processors))
 
 
+def guest_processors(conf: GuestConf, processors: int | None) -> float | None:
+    """How many it can use of the node's ``processors``."""
+    if conf.maxcpu is None or processors is None:
+        return conf.maxcpu or processors
+    return min(conf.maxcpu, processors)
+
+
 def guest_value(
     conf: GuestConf,
     use: GuestUse | None,
@@ -140,11 +144,9 @@ def guest_value(
     ``processors``: the node's, which bound the guest's. ``machine``: a VM, whose used disk space is not known
     and told as 0 (guests 7.4).
     """
-    maxcpu = conf.maxcpu if conf.maxcpu is not None else processors
-    if maxcpu is not None and processors is not None:
-        maxcpu = min(maxcpu, processors)
-    status = "stopped" if use is None else "running"
-    found = use or GuestUse(uptime=0, disk=0)
+    status = "stopped" if use is None else use.status or "running"
+    found = use or GuestUse(uptime=0)
+    disk = found.disk or Space(conf.maxdisk or 0, 0)
     network, disks = found.network, found.disks
     pressures = [found.pressure.get(kind, Pressure()) for kind in ("cpu", "io", "memory")]
     columns: list[object] = [
@@ -153,12 +155,12 @@ def guest_value(
         status,
         int(conf.template),
         now,
-        maxcpu,
+        guest_processors(conf, processors),
         cpu if use is not None else None,
         conf.maxmem,
         found.memory,
-        conf.maxdisk if conf.maxdisk is not None else 0,
-        0 if machine else found.disk,
+        disk.total,
+        None if use is not None and use.disk is None and not machine else disk.used,
         network and network.received,
         network and network.sent,
         disks and disks.read,

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterator
+from collections.abc import Collection, Iterator
 from typing import Protocol
 
 from quorate.cfs import Guest
@@ -25,7 +25,7 @@ class Files(Protocol):
 class Reader(Protocol):
     """Who knows what runs; `guestreader.GuestReader`."""
 
-    def begin(self) -> None: ...
+    def begin(self, now: float, machines: Collection[int], containers: Collection[int]) -> None: ...
     def machine(self, vmid: int) -> GuestUse | None: ...
     def container(self, vmid: int) -> GuestUse | None: ...
 
@@ -47,7 +47,9 @@ class Guests:
         """Number and value of each, lowest first; ``old``: in the format before 9.0. Raises CfsError."""
         self._refresh()
         if self._confs:
-            self._reader.begin()
+            kinds = {vmid: guest.kind for vmid, (_, guest, _) in self._confs.items()}
+            machines = [vmid for vmid, kind in kinds.items() if kind == "qemu"]
+            self._reader.begin(now, machines, [vmid for vmid in kinds if kinds[vmid] == "lxc"])
         busy: dict[int, tuple[float, float]] = {}
         for vmid, (_, guest, conf) in sorted(self._confs.items()):
             machine = guest.kind == "qemu"
@@ -56,7 +58,7 @@ class Guests:
             if use is not None and use.busy is not None:
                 before = self._busy.get(vmid)
                 if before is not None:
-                    available = conf.maxcpu if conf.maxcpu is not None else self._processors
+                    available = guestfigures.guest_processors(conf, self._processors)
                     share = guestfigures.cpu_share(use.busy, before[0], monotonic - before[1], available)
                 busy[vmid] = (use.busy, monotonic)
             yield (

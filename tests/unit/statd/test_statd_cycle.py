@@ -5,7 +5,7 @@ from __future__ import annotations
 import json
 import logging
 import threading
-from collections.abc import Callable
+from collections.abc import Callable, Iterable
 from pathlib import Path
 from typing import Any
 
@@ -16,12 +16,13 @@ from quorate.ipc.client import Client
 from quorate.ipc.shared import Changes, SharedClient
 from quorate.settings import Settings
 from quorate.statd import cycle as cycle_module
-from quorate.statd.cycle import CLEAN_SECONDS, Cycle, Readers
+from quorate.statd.cycle import Cycle, Readers
 from quorate.statd.daemon import INTERVAL, keep_time
 from quorate.statd.figures import NodeFigures
 from quorate.statd.guestreader import GuestReader
-from quorate.statd.space import SpaceReader
-from quorate.tasks import TaskRecord, TaskStore, Upid
+from quorate.statd.monitors import Monitors
+from quorate.statd.prober import Answer, Prober, Question
+from quorate.tasks import TaskRecord, Upid
 from quorate.tasks.tasklist import MAX_BYTES, task_list
 
 
@@ -56,6 +57,15 @@ class Told:
         return self.files.get(path)
 
 
+class Programs(Prober):
+    """Every file system has the same size; LVM's tools are not there."""
+
+    def ask(self, questions: Iterable[Question]) -> dict[str, Answer]:
+        names = {question.name for question in questions}
+        lvm = Answer(failure="'vgs' is not installed")
+        return {name: lvm if name == "vgs" else Answer(text="10 4 512") for name in names}
+
+
 @pytest.fixture
 def settings(tmp_path: Path) -> Settings:
     (tmp_path / "proc").mkdir()
@@ -69,10 +79,9 @@ def told() -> Told:
 
 
 def make(settings: Settings, told: cycle_module.Status) -> Cycle:
-    space = SpaceReader(["/usr/bin/printf", "10 4 512%.0s"])
-    readers = Readers(
-        node=lambda: NodeFigures(uptime=1), guests=GuestReader(settings, space), space=space, processors=2
-    )
+    prober = Programs()
+    guests = GuestReader(settings, prober, Monitors(settings))
+    readers = Readers(node=lambda: NodeFigures(uptime=1), guests=guests, prober=prober, processors=2)
     return Cycle(settings, "n1", told, readers, {"version": "9"})
 
 
@@ -162,18 +171,24 @@ def test_the_key_is_checked_with_quorum_only(
     assert checked == [settings]
 
 
-def test_logs_are_cleaned_once_a_day(settings: Settings, told: Told, monkeypatch: pytest.MonkeyPatch) -> None:
-    cleaned: list[int] = []
-
-    def clean(_store: TaskStore) -> int:
-        cleaned.append(1)
-        return 0
-
-    monkeypatch.setattr(TaskStore, "clean", clean)
+def test_a_storage_whose_space_is_not_known_hinders_no_other(
+    settings: Settings, told: Told, caplog: pytest.LogCaptureFixture
+) -> None:
+    caplog.set_level(logging.INFO)
+    told.files["storage.cfg"] = b"lvm: disks\n\tvgname v\ndir: gone\n\tpath /x\n\tis_mountpoint 1\n"
     cycle = make(settings, told)
-    for monotonic in (0.0, 10.0, CLEAN_SECONDS - 1, CLEAN_SECONDS, CLEAN_SECONDS + 10):
-        cycle.run(0, monotonic)
-    assert len(cleaned) == 2
+    for number in range(3):
+        cycle.run(number, number)
+    assert [key for key in told.values if "storage" in key] == ["rrd/pve2-storage/n1/local"]
+    logged = [(record.levelname, record.message) for record in caplog.records if "space" in record.message]
+    assert logged == [
+        ("WARNING", "unable to show the space of storage 'disks': 'vgs' is not installed; trying on"),
+        ("INFO", "unable to show the space of storage 'gone': it is not mounted; trying on"),
+    ]
+    (settings.at("/proc/mounts")).write_text("/dev/sdb1 /x ext4 rw 0 0\n")
+    cycle.run(4, 4)
+    assert "rrd/pve2-storage/n1/gone" in told.values
+    assert caplog.messages[-1] == "able to show the space of storage 'gone' again"
 
 
 def test_a_stop_ends_the_round(settings: Settings, told: Told) -> None:

@@ -2,8 +2,9 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterator
-from contextlib import contextmanager
+import os
+from collections.abc import Collection, Iterable, Iterator, Mapping
+from dataclasses import replace
 from pathlib import Path
 
 import pytest
@@ -18,7 +19,9 @@ from quorate.statd.guestconf import GIB, MIB, GuestConf
 from quorate.statd.guestfigures import DiskTraffic, GuestUse, Process
 from quorate.statd.guestreader import GuestReader
 from quorate.statd.guests import Guests
-from quorate.statd.space import SpaceReader
+from quorate.statd.monitors import Monitors
+from quorate.statd.prober import Answer, Prober, Question
+from quorate.statd.qmp import GuestMemory, MonitorFigures
 
 MACHINE = """\
 #name: not this one
@@ -85,17 +88,21 @@ def test_values() -> None:
         busy=9.0,
         memory=50,
         host_memory=55,
-        disk=1,
+        disk=Space(90, 1),
         network=Traffic(1, 2),
         disks=DiskTraffic(3, 4),
         pressure={"cpu": Pressure(some=0.1, full=0.2), "io": Pressure(some=0.3, full=0.4)},
     )
-    value = guestfigures.guest_value(WEB, use, 77, cpu=0.25, processors=2)
+    value = guestfigures.guest_value(WEB, replace(use, disk=None), 77, cpu=0.25, processors=2)
     expected = b"5:web:running:0:77:2:0.25:1073741824:50:1572864:0:1:2:3:4:55:0.1:0.2:0.3:0.4:U:U\0"
     assert value == expected
     assert value.count(b":") == 21
     container = guestfigures.guest_value(WEB, use, 77, processors=8, machine=False, old=True)
-    assert container == b"5:web:running:0:77:4:U:1073741824:50:1572864:1:1:2:3:4\0"
+    assert container == b"5:web:running:0:77:4:U:1073741824:50:90:1:1:2:3:4\0"
+    hidden = guestfigures.guest_value(WEB, GuestUse(), 77, processors=8, machine=False, old=True)
+    assert hidden == b"U:web:running:0:77:4:U:1073741824:U:1572864:U:U:U:U:U\0"
+    paused = guestfigures.guest_value(WEB, GuestUse(status="paused"), 77)
+    assert paused.startswith(b"U:web:paused:0:77:4:")
     stopped = guestfigures.guest_value(WEB, None, 77, processors=8)
     assert stopped == b"0:web:stopped:0:77:4:U:1073741824:U:1572864:0:U:U:U:U:U:U:U:U:U:U:U\0"
     for key, text in (("pve-vm-9.0/100", value), ("pve2.3-vm/100", container), ("pve-vm-9.0/1", stopped)):
@@ -112,7 +119,6 @@ def test_texts_of_the_kernel() -> None:
     assert guestfigures.parse_process(stat) == Process(200, 3000)
     with pytest.raises(ValueError, match="no process"):
         guestfigures.parse_process("")
-    assert guestfigures.parse_disk_traffic("rchar: 1\nread_bytes: 8\nwrite_bytes: 9\n") == DiskTraffic(8, 9)
     io = "8:0 rbytes=5 wbytes=6 rios=1\n8:16 rbytes=1 wbytes=1 rios=1\n"
     assert guestfigures.parse_group_traffic(io) == DiskTraffic(6, 7)
     assert guestfigures.parse_group_value("usage_usec 7\nx 1\n", "usage_usec") == 7
@@ -181,25 +187,65 @@ def stat(used: int, started: int) -> str:
     return f"9 (x) S 1 1 1 0 -1 0 1 0 0 0 {used} 0 0 0 20 0 1 0 {started} 1 1\n"
 
 
+class Told(Monitors):
+    """Monitors that answer."""
+
+    def __init__(self, figures: Mapping[int, MonitorFigures]) -> None:
+        self.figures = figures
+        self.asked: list[Mapping[int, int]] = []
+
+    def ask(self, machines: Mapping[int, int]) -> dict[int, MonitorFigures]:
+        self.asked.append(dict(machines))
+        return {vmid: self.figures[vmid] for vmid in machines if vmid in self.figures}
+
+
+class Answering(Prober):
+    """Every file system has the same size."""
+
+    def ask(self, questions: Iterable[Question]) -> dict[str, Answer]:
+        return {question.name: Answer(text="10 4 512") for question in questions}
+
+
+def make_reader(host: Host, figures: Mapping[int, MonitorFigures] | None = None) -> tuple[GuestReader, Told]:
+    monitors = Told(figures or {})
+    return GuestReader(host.settings, Answering(), monitors), monitors
+
+
 def test_a_running_machine(host: Host) -> None:
     host.write("/run/qemu-server/100.pid", "55\n")
     host.write("/proc/55/cmdline", "/usr/bin/kvm\0-pidfile\0/run/qemu-server/100.pid\0")
     host.write("/proc/55/stat", stat(250, 5050))
     host.write("/proc/55/statm", "9 2 1 1 0 1 0\n")
-    host.write("/proc/55/io", "read_bytes: 3\nwrite_bytes: 4\n")
     host.write("/proc/55/cgroup", "0::/qemu.slice/100.scope\n")
     host.write("/sys/fs/cgroup/qemu.slice/100.scope/cpu.pressure", "some avg10=1.50 avg60=0 total=1\n")
     host.write("/proc/net/dev", "tap100i0: 5 0 0 0 0 0 0 0 6 0\n")
-    reader = GuestReader(host.settings, SpaceReader())
-    reader.begin()
+    told = MonitorFigures(status="paused", disks=DiskTraffic(3, 4), memory=GuestMemory(900, 200, 60))
+    reader, monitors = make_reader(host, {100: told})
+    reader.begin(61, [100, 101], [])
     use = reader.machine(100)
     assert use is not None
-    assert (use.uptime, use.busy, use.network, use.disks) == (50, 2.5, Traffic(6, 5), DiskTraffic(3, 4))
-    assert use.memory == use.host_memory
+    assert (use.status, use.uptime, use.busy) == ("paused", 50, 2.5)
+    assert (use.network, use.disks) == (Traffic(6, 5), DiskTraffic(3, 4))
+    assert use.memory == 700
+    assert use.host_memory == 2 * os.sysconf("SC_PAGE_SIZE")
     assert use.pressure["cpu"].some == 1.5
     assert reader.machine(101) is None
+    assert monitors.asked == [{100: 55}]
     host.write("/proc/55/cmdline", "")  # it has ended, and the PID file stays
+    reader.begin(61, [100, 101], [])
     assert reader.machine(100) is None
+
+
+def test_a_machine_whose_monitor_is_silent(host: Host) -> None:
+    host.write("/run/qemu-server/100.pid", "55\n")
+    host.write("/proc/55/cmdline", "/usr/bin/kvm\0-pidfile\0/var/run/qemu-server/100.pid\0")
+    host.write("/proc/55/statm", "9 2 1 1 0 1 0\n")
+    reader, _ = make_reader(host)
+    reader.begin(61, [100], [])
+    use = reader.machine(100)
+    assert use is not None
+    assert use.memory == use.host_memory == 2 * os.sysconf("SC_PAGE_SIZE")
+    assert (use.status, use.disks) == (None, None)
 
 
 def test_a_running_container(host: Host) -> None:
@@ -212,14 +258,14 @@ def test_a_running_container(host: Host) -> None:
     host.write(f"{group}/cgroup.procs", "")
     host.write(f"{group}/ns/init.scope/cgroup.procs", "66\n70\n")
     host.write("/proc/66/stat", stat(1, 10))
-    reader = GuestReader(host.settings, SpaceReader(["/bin/echo", "10 4 512"]))
-    reader.begin()
+    reader, _ = make_reader(host)
+    reader.begin(0, [], [101, 102])
     assert reader.container(101) == GuestUse(
-        uptime=100, busy=1.5, memory=700, host_memory=1000, disks=DiskTraffic(1, 2)
+        uptime=100, busy=1.5, memory=700, host_memory=1000, disk=Space(5120, 3072), disks=DiskTraffic(1, 2)
     )
     assert reader.container(102) is None
     (host.settings.at("/proc/net/unix")).unlink()
-    reader.begin()
+    reader.begin(0, [], [101, 102])
     assert reader.container(101) is None
 
 
@@ -253,9 +299,10 @@ class Cluster:
 class Running:
     def __init__(self) -> None:
         self.uses: dict[int, GuestUse] = {}
+        self.asked: list[object] = []
 
-    def begin(self) -> None:
-        pass
+    def begin(self, now: float, machines: Collection[int], containers: Collection[int]) -> None:
+        self.asked = [now, machines, containers]
 
     def machine(self, vmid: int) -> GuestUse | None:
         return self.uses.get(vmid)
@@ -275,6 +322,7 @@ def test_guests_of_this_node_only_and_files_are_read_when_they_change() -> None:
     guests = Guests("n1", cluster, running, 2)
     assert column(guests.values(1, 1.0, old=False), 1) == {100: b"one", 101: b"two"}
     assert list(guests.values(2, 2.0, old=False))
+    assert running.asked == [2, [100], [101]]
     assert len(cluster.reads) == 2
     cluster.put(100, "name: new\n")
     assert column(guests.values(3, 3.0, old=False), 1) == {100: b"new", 101: b"two"}
@@ -298,44 +346,12 @@ def test_the_share_of_the_processors_is_that_between_two_rounds() -> None:
     assert column(guests.values(1, 1.0, old=False), 6) == {100: b"U"}
     running.uses[100] = GuestUse(busy=20.0)
     assert column(guests.values(11, 11.0, old=False), 6) == {100: b"0.5"}
+    guests = Guests("n1", cluster, running, 1)  # it cannot use more than the node has
+    running.uses[100] = GuestUse(busy=10.0)
+    assert column(guests.values(1, 1.0, old=False), 6) == {100: b"U"}
+    running.uses[100] = GuestUse(busy=15.0)
+    assert column(guests.values(11, 11.0, old=False), 6) == {100: b"0.5"}
     running.uses.clear()
     assert column(guests.values(21, 21.0, old=False), 6) == {100: b"U"}
     running.uses[100] = GuestUse(busy=1.0)
     assert column(guests.values(31, 31.0, old=False), 6) == {100: b"U"}
-
-
-@contextmanager
-def hanging() -> Iterator[SpaceReader]:
-    clock = iter(range(0, 10_000, 60))
-    reader = SpaceReader(["/bin/sleep"], lambda: float(next(clock)), 0.05)
-    try:
-        yield reader
-    finally:
-        for process in reader._hanging.values():
-            process.kill()
-            process.wait()
-
-
-def test_space_of_a_file_system(tmp_path: Path) -> None:
-    space = SpaceReader().read(tmp_path)
-    assert space is not None
-    assert space.total >= space.used > 0
-    assert SpaceReader().read(tmp_path / "missing") is None
-    assert SpaceReader(["/bin/echo", "10 4 512"]).read(Path("/x")) is None  # four words
-    assert SpaceReader(["/usr/bin/printf", "10 4 512"]).read(Path("/x")) == Space(5120, 3072)
-
-
-def test_a_file_system_that_hangs_is_asked_by_one_at_a_time() -> None:
-    with hanging() as reader:
-        stopped: list[object] = []
-        assert reader.read(Path("60")) is None
-        (process,) = reader._hanging.values()
-        stopped.append(process)
-        monitored = process.poll
-        process.poll = lambda: None  # type: ignore[method-assign]  # not to be ended: it waits in the kernel
-        assert reader.read(Path("60")) is None
-        assert list(reader._hanging.values()) == stopped
-        process.poll = monitored  # type: ignore[method-assign]
-        process.wait()
-        reader._command = ["/usr/bin/printf", "1 1 1%.0s"]
-        assert reader.read(Path("60")) == Space(1, 0)
