@@ -15,12 +15,12 @@ from quorate.statd.prober import Answer, Question
 
 _STAT: Final = ("/usr/bin/stat", "--file-system", "--format=%b %f %S", "--")
 _LVM: Final = ("--reportformat", "json", "--units", "b", "--nosuffix")
-VOLUME_GROUPS: Final = Question("vgs", ("vgs", *_LVM, "--options", "vg_name,vg_size,vg_free"))
+VOLUME_GROUPS: Final = Question("vgs", ("vgs", "--readonly", *_LVM, "--options", "vg_name,vg_size,vg_free"))
 THIN_POOLS: Final = Question(
     "lvs",
     ("lvs", *_LVM, "--select", "segtype=thin-pool", "--options", "vg_name,lv_name,lv_size,data_percent"),
 )
-"""All at once: these tools look at every disk for one volume as well."""
+"""All at once: these tools look at every disk for one volume as well. Readonly: without waiting for locks."""
 
 
 class SpaceError(Exception):
