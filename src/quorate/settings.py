@@ -63,6 +63,10 @@ class Settings:
         return self.at("/run/pve-cluster.pid")
 
     @property
+    def statd_pidfile(self) -> Path:
+        return self.at("/run/pvestatd.pid")
+
+    @property
     def ipc_dir(self) -> Path:
         """Control files of the clients of the file system's IPC."""
         return self.run_dir / "ipc"

@@ -6,6 +6,7 @@ import os
 
 from quorate.api.root import version_info
 from quorate.api.service import ServiceError, command_line
+from quorate.pidfile import AlreadyRunningError
 from quorate.settings import Settings
 from quorate.statd.daemon import serve
 
@@ -14,7 +15,12 @@ def run(settings: Settings) -> None:
     """Raises ServiceError."""
     if os.geteuid() != 0:
         raise ServiceError("please run as root")
-    serve(settings, version_info())
+    try:
+        serve(settings, version_info())
+    except AlreadyRunningError as err:
+        raise ServiceError(f"unable to start: {err} (see 'systemctl status pvestatd')") from err
+    except OSError as err:
+        raise ServiceError(f"unable to write '{err.filename}': {err.strerror}") from err
 
 
 def entry() -> None:

@@ -14,6 +14,7 @@ from typing import Final
 from quorate.cfs import Cfs
 from quorate.ipc.client import Client
 from quorate.ipc.shared import SharedClient
+from quorate.pidfile import only_one
 from quorate.settings import Settings
 from quorate.statd.cycle import Cycle, Readers
 from quorate.statd.guestreader import GuestReader
@@ -27,19 +28,40 @@ _log = logging.getLogger(__name__)
 INTERVAL: Final = 10.0
 CALL_SECONDS: Final = 10.0
 """For one call to the file system; a file system that restarts is waited for as long again."""
+STOP_SECONDS: Final = 10
+"""For the rest of a round after SIGTERM; nothing is lost with it. After 15 s comes SIGKILL (pvecm 11)."""
 SLOW_SECONDS: Final = 20.0
 """A round that took longer is worth a line in the log."""
 
 
 def serve(settings: Settings, version: Mapping[str, str]) -> None:
-    """Run until SIGTERM or SIGINT. A missing file system is waited for, round by round."""
+    """Run until SIGTERM or SIGINT. A missing file system is waited for, round by round.
+
+    Raises AlreadyRunningError, and OSError when there is no place for the PID file.
+    """
     stop = threading.Event()
+    handle_signals(stop)
+    with only_one(settings.statd_pidfile):
+        _serve(settings, version, stop)
 
-    def handle(_number: int, _frame: FrameType | None) -> None:
+
+def handle_signals(stop: threading.Event, seconds: int = STOP_SECONDS) -> None:
+    """Set ``stop`` on SIGTERM and SIGINT, and end the process if it has not ended ``seconds`` later."""
+
+    def end(_number: int, _frame: FrameType | None) -> None:
         stop.set()
+        signal.alarm(seconds)
 
+    def give_up(_number: int, _frame: FrameType | None) -> None:
+        _log.info("ending in the middle of a round: something hangs in it")
+        raise SystemExit(0)
+
+    signal.signal(signal.SIGALRM, give_up)
     for number in (signal.SIGTERM, signal.SIGINT):
-        signal.signal(number, handle)
+        signal.signal(number, end)
+
+
+def _serve(settings: Settings, version: Mapping[str, str], stop: threading.Event) -> None:
     daemon = SharedClient(lambda: Client(settings, timeout=CALL_SECONDS))
     prober = Prober()
     readers = Readers(

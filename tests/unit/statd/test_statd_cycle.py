@@ -4,6 +4,8 @@ from __future__ import annotations
 
 import json
 import logging
+import subprocess
+import sys
 import threading
 from collections.abc import Callable, Iterable
 from pathlib import Path
@@ -16,6 +18,7 @@ from quorate.ipc.client import Client
 from quorate.ipc.shared import Changes, SharedClient
 from quorate.settings import Settings
 from quorate.statd import cycle as cycle_module
+from quorate.statd import daemon as daemon_module
 from quorate.statd.cycle import Cycle, Readers
 from quorate.statd.daemon import INTERVAL, keep_time
 from quorate.statd.figures import NodeFigures
@@ -226,6 +229,28 @@ def test_rounds_keep_their_time() -> None:
     keep_time(run, stop, clock=lambda: 0, monotonic=lambda: stop.now)
     assert begun == [100, 100 + INTERVAL, 100 + 4 * INTERVAL]
     assert stop.waited == [9, 5, 10]
+
+
+ENDING = """
+import os, signal, sys, threading, time
+sys.path.insert(0, {source!r})
+from quorate.statd.daemon import handle_signals
+stop = threading.Event()
+handle_signals(stop, 1)
+os.kill(os.getpid(), signal.SIGTERM)
+assert stop.is_set()
+try:
+    time.sleep(3600)  # as a round in which something hangs
+finally:
+    print("left in order")
+"""
+
+
+def test_a_round_that_hangs_does_not_keep_the_daemon_from_ending() -> None:
+    source = str(Path(daemon_module.__file__).parents[2])
+    command = [sys.executable, "-c", ENDING.format(source=source)]
+    done = subprocess.run(command, capture_output=True, text=True, timeout=60, check=False)
+    assert (done.returncode, done.stdout) == (0, "left in order\n"), done.stderr
 
 
 def record(number: int, **fields: Any) -> TaskRecord:
