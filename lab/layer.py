@@ -14,6 +14,7 @@ INSTALLED = "opt/quorate"
 DAEMONS = ("pve-cluster", "pvedaemon", "pveproxy", "pvestatd")
 ENABLED = (*DAEMONS, "corosync")
 """Units that start at boot. Corosync as well: its drop-in of ours waits for a configuration file."""
+TIMERS = ("pve-daily-update",)
 
 
 def binds(root: Path = ROOT) -> dict[str, str]:
@@ -33,10 +34,14 @@ def make_layer(target: Path, root: Path = ROOT) -> None:
         copy = place / source.name
         shutil.copyfile(root / source, copy)
         copy.chmod(0o755 if directory.endswith("bin") else 0o644)
-    wants = target / "etc/systemd/system/multi-user.target.wants"
-    wants.mkdir(parents=True)
-    for unit in ENABLED:
-        (wants / f"{unit}.service").symlink_to(f"/lib/systemd/system/{unit}.service")
+    for goal, units in (
+        ("multi-user.target", [f"{unit}.service" for unit in ENABLED]),
+        ("timers.target", [f"{unit}.timer" for unit in TIMERS]),
+    ):
+        wants = target / f"etc/systemd/system/{goal}.wants"
+        wants.mkdir(parents=True)
+        for unit in units:
+            (wants / unit).symlink_to(f"/lib/systemd/system/{unit}")
     (target / "var/log/journal").mkdir(parents=True)  # so that the journal outlives a power cut
     for mountpoint in binds(root).values():
         (target / mountpoint.lstrip("/")).mkdir(parents=True)

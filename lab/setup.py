@@ -69,6 +69,7 @@ COMMANDS = (
     "pvesh",
     "pveum",
     "pvestatd",
+    "pveupdate",
 )
 
 

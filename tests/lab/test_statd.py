@@ -70,6 +70,61 @@ def told(node: Node) -> dict[str, dict[str, int]]:
     return found
 
 
+def test_the_daemons_words(pair: Lab) -> None:
+    node = pair.nodes[0]
+    assert says(node, "status") == "running"
+    again = node.run(["pvestatd", "start", "--debug"], check=False)
+    assert again.returncode == 1
+    assert f"it runs already, as process {process_of(node)}" in again.stderr
+    node.run(["pvestatd", "stop"])
+    assert says(node, "status") == "stopped"
+    assert node.run(["test", "-e", "/run/pvestatd.pid"], check=False).returncode == 1
+    node.run(["pvestatd", "start"])
+    first = wait_for(lambda: process_of(node), timeout=ROUNDS_SECONDS, what="its process")
+    node.run(["pvestatd", "restart"])
+    wait_for(lambda: process_of(node) not in ("", first), timeout=ROUNDS_SECONDS, what="the new process")
+    assert says(node, "status") == "running"
+
+
+def says(node: Node, word: str) -> str:
+    return node.run(["pvestatd", word]).stdout.strip()
+
+
+def process_of(node: Node) -> str:
+    return node.run(["cat", "/run/pvestatd.pid"], check=False).stdout.strip()
+
+
+OLD_CERTIFICATE = """
+import datetime
+from quorate.cluster import certificates as certs
+from quorate.cluster.host import Host
+host = Host()
+host.cfs.write(certs.node_certificate(host.node), certs.new_node_certificate(
+    ca_pem=host.cfs.read(certs.CA_CERTIFICATE), ca_key_pem=host.cfs.read(certs.CA_KEY),
+    key_pem=host.cfs.read(certs.node_key(host.node)), node=host.node, ip=host.local_ip(), domain=None,
+    serial=77, now=datetime.datetime.now(datetime.UTC) - datetime.timedelta(days=720)))
+"""
+"""Puts one in place that ends in some days."""
+
+
+def test_a_certificate_is_renewed_by_the_daily_upkeep(pair: Lab) -> None:
+    node = pair.nodes[0]
+    assert node.run(["systemctl", "is-active", "pve-daily-update.timer"]).stdout.strip() == "active"
+    node.run(["/opt/quorate/.venv/bin/python", "-c", OLD_CERTIFICATE])
+    node.run(["pveproxy", "restart"])
+    wait_for(lambda: served(node) == "serial=4D", timeout=ROUNDS_SECONDS, what="the old certificate served")
+    node.run(["systemctl", "start", "pve-daily-update.service"])
+    assert "renewing the certificate: it expires on" in node.journal("pve-daily-update")
+    wait_for(lambda: served(node) not in ("", "serial=4D"), timeout=ROUNDS_SECONDS, what="a new one served")
+    assert node.run(["pveupdate"]).stdout.startswith("leaving the certificate as it is: it is valid until")
+
+
+def served(node: Node) -> str:
+    """By the front, in openssl's words."""
+    script = "openssl s_client -connect 127.0.0.1:8006 </dev/null 2>/dev/null | openssl x509 -noout -serial"
+    return node.run(["sh", "-c", script], check=False).stdout.strip()
+
+
 def test_backup_and_check_in_a_node(pair: Lab) -> None:
     first, second = pair.nodes
     first.write_file("/etc/pve/kept", "before")

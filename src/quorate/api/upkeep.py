@@ -1,4 +1,4 @@
-"""What the privileged half does unasked (pvecm 4.6, 6.9): renew the ticket key, drop old task logs.
+"""What the privileged half does unasked (pvecm 4.6): renew the ticket key. Daily work is pveupdate's.
 
 In a thread of its own: a hung cluster file system holds up this, and nothing else.
 """
@@ -14,12 +14,10 @@ from typing import Final
 from quorate.access.rotation import rotate_if_due
 from quorate.cfs import CfsError
 from quorate.settings import Settings
-from quorate.tasks import TaskStore
 
 _log = logging.getLogger(__name__)
 
 CYCLE_SECONDS: Final = 10.0
-CLEAN_SECONDS: Final = 86400.0
 
 
 class Upkeep:
@@ -29,7 +27,6 @@ class Upkeep:
         self._monotonic = monotonic
         self._jobs: list[tuple[str, float, Callable[[], object]]] = [
             ("renew the key that signs tickets", CYCLE_SECONDS, lambda: rotate_if_due(settings)),
-            ("remove old task logs", CLEAN_SECONDS, TaskStore(settings).clean),
         ]
         self._next = dict.fromkeys((what for what, _, _ in self._jobs), 0.0)
         self._failed: dict[str, str] = {}

@@ -1,4 +1,4 @@
-"""The privileged half's own jobs: the ticket key is renewed without a login, old task logs go."""
+"""The privileged half's own job: the ticket key is renewed without a login."""
 
 from __future__ import annotations
 
@@ -8,11 +8,9 @@ from pathlib import Path
 
 import pytest
 
-from quorate.access import rotation
-from quorate.api.upkeep import CLEAN_SECONDS, CYCLE_SECONDS, Upkeep
+from quorate.api.upkeep import CYCLE_SECONDS, Upkeep
 from quorate.cfs import CfsError
 from quorate.settings import Settings
-from quorate.tasks import TaskStore, Upid, store
 
 
 @pytest.fixture
@@ -37,26 +35,6 @@ def test_the_ticket_key_is_renewed_when_it_is_due(settings: Settings) -> None:
     now[0] += CYCLE_SECONDS
     upkeep.run_due()
     assert public.stat().st_mtime_ns == written
-
-
-def test_old_task_logs_are_removed_once_a_day(settings: Settings, monkeypatch: pytest.MonkeyPatch) -> None:
-    monkeypatch.setattr(rotation, "needs_rotation", lambda *times: False)
-    monkeypatch.setattr(store, "INDEX_BYTES", 100)
-    now = [100.0]
-    upkeep = Upkeep(settings, lambda: now[0])
-    upkeep.run_due()
-    tasks = TaskStore(settings)
-    dead = [Upid("n1", 1, 0, 0x60000000 + n, "t", str(n), "root@pam") for n in range(6)]
-    for upid in dead:
-        os.close(tasks.create_log(upid))
-        tasks.register(upid)
-    now[0] += CYCLE_SECONDS
-    upkeep.run_due()
-    assert tasks.exists(dead[0])
-    now[0] += CLEAN_SECONDS
-    upkeep.run_due()
-    assert not tasks.exists(dead[0])
-    assert tasks.exists(dead[-1])
 
 
 def test_a_failure_is_logged_once(
