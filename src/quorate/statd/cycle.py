@@ -13,11 +13,10 @@ from quorate.access.rotation import rotate_if_due
 from quorate.cfs import CfsError, CfsUnavailableError
 from quorate.settings import Settings
 from quorate.statd.failures import Failures
-from quorate.statd.figures import NodeFigures, node_value
+from quorate.statd.figures import NodeFigures, Space, node_value
 from quorate.statd.guests import Files, Guests
 from quorate.statd.guests import Reader as GuestReader
 from quorate.statd.prober import Prober
-from quorate.statd.space import SpaceError
 from quorate.statd.storages import Storage, parse_mounts, spaces, storage_value, storages
 from quorate.tasks import TaskStore, TaskStoreError
 from quorate.tasks.tasklist import KEY as TASK_KEY
@@ -112,11 +111,11 @@ class Cycle:
         found = spaces(storages(text, self._node), mounts, self._settings.root, self._readers.prober.ask)
         self._storage_failures.forget_others(_asking(storage) for storage, _ in found)
         for storage, space in found:
-            if isinstance(space, SpaceError):
-                self._storage_failures.began(_asking(storage), space, warn=not space.absent)
-            else:
+            if isinstance(space, Space):
                 self._storage_failures.ended(_asking(storage))
                 self._status.status_set(f"{prefix}/{self._node}/{storage.name}", storage_value(space, now))
+            elif not space.late:
+                self._storage_failures.began(_asking(storage), space, warn=not space.absent)
 
     def _tell_tasks(self) -> None:
         self._status.status_set(TASK_KEY, task_list(self._tasks.active()))

@@ -54,6 +54,8 @@ class Answer:
     failure: str | None = None
     refused: bool = False
     """It said so itself, by its exit status."""
+    late: bool = False
+    """It may still come."""
 
 
 @dataclass(slots=True)
@@ -194,8 +196,10 @@ class Prober:
             return known
         running = self._running.get(name)
         if running is None:
-            return Answer(failure="its turn has not come yet")
-        return Answer(failure=f"'{running.program}' does not answer")
+            return Answer(failure="its turn has not come yet", late=True)
+        if running.killed is None:
+            return Answer(failure=f"'{running.program}' has not answered yet", late=True)
+        return Answer(failure=f"'{running.program}' {running.killed}")
 
 
 def _read(running: _Running) -> bool:

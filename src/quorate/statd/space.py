@@ -24,11 +24,15 @@ THIN_POOLS: Final = Question(
 
 
 class SpaceError(Exception):
-    """The space is not known; the text says why. ``absent``: there is nothing of which it could be known."""
+    """The space is not known; the text says why.
 
-    def __init__(self, text: str, *, absent: bool = False) -> None:
+    ``absent``: there is nothing of which it could be known. ``late``: it may be known soon.
+    """
+
+    def __init__(self, text: str, *, absent: bool = False, late: bool = False) -> None:
         super().__init__(text)
         self.absent = absent
+        self.late = late
 
 
 def directory(path: Path) -> Question:
@@ -82,7 +86,7 @@ def pool_space(answer: Answer, group: str, pool: str) -> Space:
 
 def _text(answer: Answer) -> str:
     if answer.failure is not None:
-        raise SpaceError(answer.failure, absent=answer.refused)
+        raise SpaceError(answer.failure, absent=answer.refused, late=answer.late)
     return answer.text
 
 

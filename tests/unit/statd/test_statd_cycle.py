@@ -60,13 +60,17 @@ class Told:
         return self.files.get(path)
 
 
+PROGRAMS = {
+    "vgs": Answer(failure="'vgs' is not installed"),
+    "zfs tank": Answer(failure="'zfs' has not answered yet", late=True),
+}
+
+
 class Programs(Prober):
-    """Every file system has the same size; LVM's tools are not there."""
+    """Every file system has the same size; some programs give no answer."""
 
     def ask(self, questions: Iterable[Question]) -> dict[str, Answer]:
-        names = {question.name for question in questions}
-        lvm = Answer(failure="'vgs' is not installed")
-        return {name: lvm if name == "vgs" else Answer(text="10 4 512") for name in names}
+        return {question.name: PROGRAMS.get(question.name, Answer(text="10 4 512")) for question in questions}
 
 
 @pytest.fixture
@@ -178,7 +182,9 @@ def test_a_storage_whose_space_is_not_known_hinders_no_other(
     settings: Settings, told: Told, caplog: pytest.LogCaptureFixture
 ) -> None:
     caplog.set_level(logging.INFO)
-    told.files["storage.cfg"] = b"lvm: disks\n\tvgname v\ndir: gone\n\tpath /x\n\tis_mountpoint 1\n"
+    told.files["storage.cfg"] = (
+        b"lvm: disks\n\tvgname v\ndir: gone\n\tpath /x\n\tis_mountpoint 1\nzfspool: late\n\tpool tank\n"
+    )
     cycle = make(settings, told)
     for number in range(3):
         cycle.run(number, number)
