@@ -117,6 +117,11 @@ class Settings:
         return self.at("/var/lock/pvecm.lock")
 
     @property
+    def host_files_lock(self) -> Path:
+        """Held while a program changes the host's own files: network, names, time zone."""
+        return self.at("/var/lock/pve-host-files.lock")
+
+    @property
     def api_socket(self) -> Path:
         """Where the privileged half of the API listens (0660 root:www-data)."""
         return self.at("/run/pvedaemon/api.sock")

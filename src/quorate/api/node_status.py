@@ -1,8 +1,7 @@
-"""``/nodes/{node}``: status, power, time, names, report (pvecm 6.8). What is read is in quorate.host."""
+"""``/nodes/{node}``: status, power, report (pvecm 6.8). What is read is in quorate.host."""
 
 from __future__ import annotations
 
-import hashlib
 import subprocess
 import time
 from functools import lru_cache
@@ -11,7 +10,7 @@ from typing import Final
 from quorate.api.nodes import NODE
 from quorate.api.root import version_info
 from quorate.cluster.commands import CommandError, run_command
-from quorate.host.machine import Machine, clock, parse_resolv_conf, read_or_empty
+from quorate.host.machine import Machine
 from quorate.host.report import make_report
 from quorate.schema import ApiError, Array, Check, Context, Integer, Number, Object, Operation, String
 from quorate.settings import Settings
@@ -44,19 +43,6 @@ def _power(ctx: Context, node: str, command: str) -> None:
         subprocess.Popen(argv, stdin=null, stdout=null, stderr=null, start_new_session=True)
     except OSError as err:
         raise ApiError(500, f"unable to {command} this node: {err.strerror}") from err
-
-
-def _time(ctx: Context, node: str) -> dict[str, object]:
-    return clock(ctx.settings, time.time())
-
-
-def _dns(ctx: Context, node: str) -> dict[str, str]:
-    return parse_resolv_conf(read_or_empty(ctx.settings.at("/etc/resolv.conf")))
-
-
-def _hosts(ctx: Context, node: str) -> dict[str, str]:
-    text = read_or_empty(ctx.settings.at("/etc/hosts"))
-    return {"data": text, "digest": hashlib.sha1(text.encode(), usedforsecurity=False).hexdigest()}
 
 
 def _report(ctx: Context, node: str) -> str:
@@ -141,55 +127,6 @@ OPERATIONS: Final = [
         },
         permission=Check("/nodes/{node}", ("Sys.PowerMgmt",)),
         protected=True,
-        proxyto_node=True,
-    ),
-    Operation(
-        method="GET",
-        path="/nodes/{node}/time",
-        name="time",
-        description="Time and time zone of the node.",
-        handler=_time,
-        parameters={"node": NODE},
-        returns=Object(
-            properties={
-                "timezone": String(description="Name of the zone."),
-                "time": Integer(description="Epoch seconds.", unit="epoch"),
-                "localtime": Integer(description="The same plus the zone's distance from UTC."),
-            }
-        ),
-        permission=AUDIT,
-        proxyto_node=True,
-    ),
-    Operation(
-        method="GET",
-        path="/nodes/{node}/dns",
-        name="dns",
-        description="Name servers of the node.",
-        handler=_dns,
-        parameters={"node": NODE},
-        returns=Object(
-            properties={
-                "search": String(description="Domain for short names.", optional=True),
-                **{f"dns{n}": String(description="A name server.", optional=True) for n in (1, 2, 3)},
-            }
-        ),
-        permission=AUDIT,
-        proxyto_node=True,
-    ),
-    Operation(
-        method="GET",
-        path="/nodes/{node}/hosts",
-        name="get_etc_hosts",
-        description="The node's /etc/hosts.",
-        handler=_hosts,
-        parameters={"node": NODE},
-        returns=Object(
-            properties={
-                "data": String(description="The file."),
-                "digest": String(description="SHA-1 over it, to notice changes."),
-            }
-        ),
-        permission=AUDIT,
         proxyto_node=True,
     ),
     Operation(

@@ -1,15 +1,13 @@
-"""The machine: processors, kernel, memory, boot mode, clock. Parsers of the kernel's texts, and their reader.
+"""The machine: processors, kernel, memory, boot mode. Parsers of the kernel's texts, and their reader.
 
 Figures that the whole cluster is told every 10 s are in quorate.statd; their parsers are used here too.
 """
 
 from __future__ import annotations
 
-import datetime
 import os
 import threading
 import time
-import zoneinfo
 from collections.abc import Callable, Mapping
 from dataclasses import dataclass
 from pathlib import Path
@@ -202,45 +200,6 @@ class Machine:
         total, free = status.f_blocks * status.f_frsize, status.f_bfree * status.f_frsize
         available = status.f_bavail * status.f_frsize
         return {"total": total, "used": total - free, "avail": available, "free": free}
-
-
-def clock(settings: Settings, now: float) -> dict[str, object]:
-    """Time zone, time as epoch seconds, and the same as the node's clocks show it."""
-    name = time_zone(settings)
-    try:
-        zone: datetime.tzinfo = zoneinfo.ZoneInfo(name)
-    except (zoneinfo.ZoneInfoNotFoundError, ValueError, OSError):
-        zone = datetime.UTC
-    offset = datetime.datetime.fromtimestamp(now, zone).utcoffset() or datetime.timedelta()
-    return {"timezone": name, "time": int(now), "localtime": int(now + offset.total_seconds())}
-
-
-def time_zone(settings: Settings) -> str:
-    """Name of the zone that ``/etc/localtime`` leads to, or what ``/etc/timezone`` says; UTC without both."""
-    try:
-        _, found, name = str(settings.at("/etc/localtime").readlink()).partition("zoneinfo/")
-    except OSError:
-        found, name = "", ""
-    if found and name:
-        return name
-    try:
-        return settings.at("/etc/timezone").read_text(encoding="ascii", errors="replace").strip() or "UTC"
-    except OSError:
-        return "UTC"
-
-
-def parse_resolv_conf(text: str) -> dict[str, str]:
-    """``search`` and the first three name servers as ``dns1`` to ``dns3``; the last ``search`` counts."""
-    result: dict[str, str] = {}
-    servers: list[str] = []
-    for line in text.splitlines():
-        words = line.split()
-        if len(words) > 1 and words[0] in ("search", "domain"):
-            result["search"] = words[1]
-        elif len(words) > 1 and words[0] == "nameserver":
-            servers.append(words[1])
-    result.update({f"dns{number}": server for number, server in enumerate(servers[:3], 1)})
-    return result
 
 
 def read_or_empty(path: Path) -> str:

@@ -1,4 +1,4 @@
-"""What the kernel's texts say about the machine, its clock and its names (pvecm 6.8)."""
+"""What the kernel's texts say about the machine (pvecm 6.8)."""
 
 from __future__ import annotations
 
@@ -9,13 +9,10 @@ import pytest
 from quorate.host.machine import (
     LoadMeter,
     Machine,
-    clock,
     memory_of,
     parse_cpuinfo,
     parse_meminfo,
-    parse_resolv_conf,
     swap_of,
-    time_zone,
 )
 from quorate.settings import Settings
 from quorate.statd.figures import CpuTimes
@@ -109,31 +106,3 @@ def test_load_is_that_of_the_time_since_the_last_answer() -> None:
     now[0] = 2.0
     assert meter.share().busy == 1.0
     assert readings == []
-
-
-def test_clock_in_its_zone(settings: Settings) -> None:
-    link = settings.at("/etc/localtime")
-    link.parent.mkdir(parents=True)
-    assert time_zone(settings) == "UTC"
-    link.symlink_to("/usr/share/zoneinfo/Etc/GMT-2")
-    assert clock(settings, 1_700_000_000.5) == {
-        "timezone": "Etc/GMT-2",
-        "time": 1_700_000_000,
-        "localtime": 1_700_007_200,
-    }
-    link.unlink()
-    settings.at("/etc/timezone").write_text("No/Where\n")
-    assert clock(settings, 5)["localtime"] == 5
-
-
-def test_name_servers() -> None:
-    text = "# by hand\ndomain old\nsearch example.org b\n" + "".join(
-        f"nameserver 10.0.0.{n}\n" for n in range(1, 5)
-    )
-    assert parse_resolv_conf(text) == {
-        "search": "example.org",
-        "dns1": "10.0.0.1",
-        "dns2": "10.0.0.2",
-        "dns3": "10.0.0.3",
-    }
-    assert parse_resolv_conf("search\nnameserver\n") == {}
