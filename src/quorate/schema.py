@@ -304,12 +304,14 @@ class Array(Parameter):
     """A list; every element is checked against ``items``. Handed over as ``list``.
 
     In results only: ``link`` names the child path of an element, with its properties as placeholders
-    (``{name}``); ``paged``: the list may be a part, the envelope then has ``total``.
+    (``{name}``); ``paged``: the list may be a part, the envelope then has ``total``; ``has_changes``: the
+    envelope may have ``changes``, a text of what waits for being applied.
     """
 
     items: Parameter = field(default_factory=lambda: String())
     link: str | None = None
     paged: bool = False
+    has_changes: bool = False
 
     type_name = "array"
 

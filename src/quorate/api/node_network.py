@@ -2,16 +2,15 @@
 
 from __future__ import annotations
 
-import difflib
-from pathlib import Path
 from typing import Final
 
 from quorate.access.directory import directory_of
 from quorate.api.nodes import NODE
 from quorate.api.results import Page
-from quorate.host.interfaces import Interface, matches, parse_interfaces, with_kernel
-from quorate.host.machine import read_or_empty
+from quorate.host.interfaces import Interface, matches, with_kernel
+from quorate.host.network import existing_interfaces, read_network
 from quorate.schema import (
+    VERIFICATION_FAILED,
     All,
     AnyValue,
     ApiError,
@@ -24,19 +23,13 @@ from quorate.schema import (
     Parameter,
     String,
 )
-from quorate.settings import Settings
 
-FILE: Final = "/etc/network/interfaces"
-PENDING: Final = "/etc/network/interfaces.new"
 _BRIDGES: Final = ("bridge", "OVSBridge")
-_UP: Final = 0x1
-"""IFF_UP."""
 
 
 def _list(ctx: Context, node: str, type: str | None = None) -> Page:  # noqa: A002 - the parameter's name
-    present = read_or_empty(ctx.settings.at(FILE))
-    pending = read_or_empty(ctx.settings.at(PENDING))
-    interfaces = with_kernel(parse_interfaces(pending or present), existing_interfaces(ctx.settings), {})
+    network = read_network(ctx.settings)
+    interfaces = with_kernel(network.interfaces, existing_interfaces(ctx.settings), {})
     directory = directory_of(ctx.settings)
     shown = [
         interface
@@ -49,38 +42,15 @@ def _list(ctx: Context, node: str, type: str | None = None) -> Page:  # noqa: A0
             )
         )
     ]
-    return Page(shown, 0, changes=_difference(present, pending) if pending else "")
+    return Page(shown, 0, changes=network.difference)
 
 
 def _one(ctx: Context, node: str, iface: str) -> Interface:
-    text = read_or_empty(ctx.settings.at(PENDING)) or read_or_empty(ctx.settings.at(FILE))
-    for interface in with_kernel(parse_interfaces(text), existing_interfaces(ctx.settings), {}):
+    network = read_network(ctx.settings)
+    for interface in with_kernel(network.interfaces, existing_interfaces(ctx.settings), {}):
         if interface["iface"] == iface:
-            return interface
-    raise ApiError(400, "Parameter verification failed.", {"iface": "interface does not exist"})
-
-
-def existing_interfaces(settings: Settings) -> dict[str, bool]:
-    """Names of the kernel's interfaces and whether each is up."""
-    try:
-        names = sorted(path.name for path in settings.at("/sys/class/net").iterdir())
-    except FileNotFoundError:
-        return {}
-    return {name: _is_up(settings.at(f"/sys/class/net/{name}/flags")) for name in names}
-
-
-def _is_up(flags: Path) -> bool:
-    try:
-        return bool(int(flags.read_text(encoding="ascii"), 16) & _UP)
-    except (OSError, ValueError):
-        return False
-
-
-def _difference(present: str, pending: str) -> str:
-    lines = difflib.unified_diff(
-        present.splitlines(keepends=True), pending.splitlines(keepends=True), FILE, PENDING
-    )
-    return "".join(line if line.endswith("\n") else f"{line}\n" for line in lines)
+            return {**interface, "digest": network.digest}
+    raise ApiError(400, VERIFICATION_FAILED, {"iface": "interface does not exist"})
 
 
 _TEXTS: Final = {
@@ -113,6 +83,7 @@ _TEXTS: Final = {
     "ovs_tag": "VLAN of a port.",
     "ovs_options": "Further options.",
     "comments": "Notes in the file.",
+    "comments6": "Notes at its IPv6 part.",
 }
 _FLAGS: Final = {
     "active": "It is up.",
@@ -152,7 +123,7 @@ OPERATIONS: Final = [
                 optional=True,
             ),
         },
-        returns=Array(items=_INTERFACE, link="{iface}"),
+        returns=Array(items=_INTERFACE, link="{iface}", has_changes=True),
         permission=All(note="Bridges are shown with SDN.Use or SDN.Audit on /sdn/zones/localnetwork/BRIDGE."),
         proxyto_node=True,
     ),
@@ -160,13 +131,16 @@ OPERATIONS: Final = [
         method="GET",
         path="/nodes/{node}/network/{iface}",
         name="network_config",
-        description="One interface.",
+        description="One interface, with the changes that wait, and the digest to send along with another.",
         handler=_one,
         parameters={
             "node": NODE,
             "iface": String(description="Its name.", min_length=2, max_length=20),
         },
-        returns=_INTERFACE,
+        returns=Object(
+            properties={**_PROPERTIES, "digest": String(description="SHA-1 of the whole configuration.")},
+            additional=AnyValue(),
+        ),
         permission=Check("/nodes/{node}", ("Sys.Audit",)),
         proxyto_node=True,
     ),

@@ -156,6 +156,9 @@ def _responses(operation: Operation) -> Schema:
     properties: Schema = {"data": json_schema(result)}
     if isinstance(result, Array) and result.paged:
         properties["total"] = {"type": "integer", "description": "How many entries there are in all."}
+    if isinstance(result, Array) and result.has_changes:
+        text = "What waits for being applied, as a unified diff; absent if nothing does."
+        properties["changes"] = {"type": "string", "description": text}
     envelope = {"type": "object", "properties": properties, "required": ["data"]}
     return {
         "200": {"description": "Done.", "content": {"application/json": {"schema": envelope}}},

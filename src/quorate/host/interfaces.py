@@ -1,4 +1,7 @@
-"""``/etc/network/interfaces`` as data (pvecm 6.8). Text in, dictionaries out; nothing is read here."""
+"""What ``/etc/network/interfaces`` says of each interface (pvecm 6.8). Text in, dictionaries out.
+
+How the file is made of stanzas is known by `ifacefile`. Nothing is read here.
+"""
 
 from __future__ import annotations
 
@@ -7,13 +10,14 @@ import re
 from collections.abc import Iterable, Mapping
 from typing import Final
 
+from quorate.host.ifacefile import Stanza, is_automatic, parse
+
 Interface = dict[str, object]
 
 PHYSICAL: Final = re.compile(r"(?:eth\d+|en[^:.]+|ib[^:.]+|nic\d+|wl[^:.]+)")
-_FAMILIES: Final = ("inet", "inet6")
 _METHODS: Final = ("static", "manual", "dhcp", "auto", "loopback")
 
-_FIELDS: Final = {
+FIELDS: Final = {
     "bridge_ports": "bridge_ports",
     "bridge_stp": "bridge_stp",
     "bridge_fd": "bridge_fd",
@@ -43,22 +47,12 @@ def parse_interfaces(text: str) -> list[Interface]:
     """All interfaces but ``lo``, in the order of the file (``priority``)."""
     found: dict[str, Interface] = {}
     automatic: set[str] = set()
-    current: Interface | None = None
-    family = "inet"
-    for line in _lines(text):
-        words = line.split()
-        if words[0] in ("auto", "allow-auto"):
-            automatic.update(words[1:])
-            current = None
-        elif words[0] == "iface" and len(words) >= 4 and words[2] in _FAMILIES:
-            family = words[2]
-            current = found.setdefault(words[1], {"iface": words[1], "families": []})
-            _begin(current, family, words[3])
-        elif words[0] in ("iface", "mapping", "source", "source-directory") or words[0].startswith("allow-"):
-            current = None
-        elif current is not None:
-            _option(current, family, words[0], line[len(words[0]) :].strip())
-    _comments(text, found)
+    for stanza in parse(text):
+        if is_automatic(stanza):
+            automatic.update(stanza.words[1:])
+        name = stanza.iface
+        if name is not None and stanza.family is not None:
+            _add(found.setdefault(name, {"iface": name, "families": []}), stanza)
     result = []
     for priority, (name, interface) in enumerate(
         ((name, interface) for name, interface in found.items() if name != "lo"), 3
@@ -122,64 +116,49 @@ def matches(interface: Mapping[str, object], wanted: str | None) -> bool:
     return kind == wanted
 
 
-def _lines(text: str) -> Iterable[str]:
-    """Without comments and empty lines; lines that end with a backslash go on."""
-    pending = ""
-    for line in text.splitlines():
-        if line.lstrip().startswith("#"):
-            continue
-        pending += line
-        if pending.endswith("\\"):
-            pending = pending[:-1]
-            continue
-        if pending.strip():
-            yield pending.strip()
-        pending = ""
-    if pending.strip():
-        yield pending.strip()
+def prefix_length(mask: str) -> str:
+    """``24`` or ``255.255.255.0`` -> ``24``; anything else comes back as it is."""
+    if mask.isdecimal():
+        return mask
+    try:
+        return str(ipaddress.ip_network(f"0.0.0.0/{mask}").prefixlen)
+    except ValueError:
+        return mask
 
 
-def _begin(interface: Interface, family: str, method: str) -> None:
+def _add(interface: Interface, stanza: Stanza) -> None:
     families = interface["families"]
     assert isinstance(families, list)
-    if family not in families:
-        families.append(family)
-    suffix = "6" if family == "inet6" else ""
-    interface[f"method{suffix}"] = method if method in _METHODS else "manual"
+    if stanza.family not in families:
+        families.append(stanza.family)
+    suffix = "6" if stanza.family == "inet6" else ""
+    method = stanza.method if stanza.method in _METHODS else "manual"
+    if method == "static" or f"method{suffix}" not in interface:
+        interface[f"method{suffix}"] = method  # of several stanzas the one with addresses counts
+    for line in stanza.options:
+        _option(interface, suffix, line.words[0], line.value)
+    for line in stanza.comments:
+        key = f"comments{suffix}"
+        text = line.raw[1:].removesuffix("\n").removesuffix("\r")
+        interface[key] = f"{interface.get(key, '')}{text}\n"
 
 
-def _option(interface: Interface, family: str, key: str, value: str) -> None:
-    suffix = "6" if family == "inet6" else ""
-    if key == "address":
+def _option(interface: Interface, suffix: str, key: str, value: str) -> None:
+    if key == "address" and f"address{suffix}" not in interface:
         address, slash, prefix = value.partition("/")
         interface[f"address{suffix}"] = address
         if slash:
             interface[f"netmask{suffix}"] = prefix
     elif key == "netmask":
-        interface[f"netmask{suffix}"] = _prefix_length(value)
+        interface.setdefault(f"netmask{suffix}", prefix_length(value))
     elif key == "gateway":
         interface[f"gateway{suffix}"] = value
-    elif (field := _FIELDS.get(key.replace("-", "_"))) is not None:
+    elif (field := FIELDS.get(key.replace("-", "_"))) is not None:
         interface[field] = value
     else:
         options = interface.setdefault(f"options{suffix}", [])
         assert isinstance(options, list)
         options.append(f"{key} {value}".strip())
-
-
-def _comments(text: str, found: Mapping[str, Interface]) -> None:
-    current: str | None = None
-    for line in text.splitlines():
-        words = line.split()
-        if line.startswith("#") and current is not None:
-            interface = found[current]
-            interface["comments"] = f"{interface.get('comments', '')}{line[1:]}\n"
-        elif words[:1] == ["iface"] and len(words) > 1:
-            current = words[1] if words[1] in found else None
-        elif (words and words[0] in ("auto", "source", "mapping")) or (
-            words and words[0].startswith("allow-")
-        ):
-            current = None
 
 
 def _finish(interface: Interface) -> None:
@@ -190,8 +169,9 @@ def _finish(interface: Interface) -> None:
             interface[f"cidr{suffix}"] = f"{address}/{prefix}"
     if "bridge_vlan_aware" in interface:
         interface["bridge_vlan_aware"] = int(str(interface["bridge_vlan_aware"]).lower() in _YES)
-    if interface.get("bridge_ports") == "none":
-        interface["bridge_ports"] = ""
+    for key in ("bridge_ports", "slaves"):
+        if interface.get(key) == "none":
+            interface[key] = ""
     interface["type"] = kind_of(interface)
     name = str(interface["iface"])
     if interface["type"] == "vlan":
@@ -201,12 +181,3 @@ def _finish(interface: Interface) -> None:
             interface.setdefault("vlan-id", number)
         elif (match := re.fullmatch(r"vlan(\d+)", name)) is not None:
             interface.setdefault("vlan-id", match[1])
-
-
-def _prefix_length(mask: str) -> str:
-    if mask.isdecimal():
-        return mask
-    try:
-        return str(ipaddress.ip_network(f"0.0.0.0/{mask}").prefixlen)
-    except ValueError:
-        return mask

@@ -10,7 +10,6 @@ import threading
 import time
 from collections.abc import Callable, Mapping
 from dataclasses import dataclass
-from pathlib import Path
 from typing import Final
 
 from quorate.settings import Settings
@@ -200,10 +199,3 @@ class Machine:
         total, free = status.f_blocks * status.f_frsize, status.f_bfree * status.f_frsize
         available = status.f_bavail * status.f_frsize
         return {"total": total, "used": total - free, "avail": available, "free": free}
-
-
-def read_or_empty(path: Path) -> str:
-    try:
-        return path.read_text(encoding="utf-8", errors="replace")
-    except FileNotFoundError:
-        return ""

@@ -94,6 +94,8 @@ SAMPLES: Final[dict[str, str]] = {
 
 SAMPLES_OF: Final[dict[str, dict[str, str]]] = {
     "POST /access/domains": {"type": "ldap"},
+    "POST /nodes/{node}/network": {"type": "bridge"},
+    "PUT /nodes/{node}/network/{iface}": {"type": "bridge"},
 }
 """Where the name alone does not say what fits."""
 
@@ -197,7 +199,12 @@ EXPECTED: Final[dict[str, Expected]] = {
     "GET /nodes/{node}/metrics": AUDIT,
     "GET /nodes/{node}/journal": NODE_SYSLOG,
     "GET /nodes/{node}/network": LOGGED_IN,  # the handler: bridges
+    "POST /nodes/{node}/network": NODE_MODIFY,
+    "PUT /nodes/{node}/network": NODE_MODIFY,
+    "DELETE /nodes/{node}/network": NODE_MODIFY,
     "GET /nodes/{node}/network/{iface}": NODE_AUDIT,
+    "PUT /nodes/{node}/network/{iface}": NODE_MODIFY,
+    "DELETE /nodes/{node}/network/{iface}": NODE_MODIFY,
     "GET /nodes/{node}/report": NODE_AUDIT,
     "GET /nodes/{node}/rrddata": NODE_AUDIT,
     "GET /nodes/{node}/services": NODE_AUDIT,
