@@ -459,7 +459,8 @@ class Operation:
 
     protected: must run as root (passed on to the privileged half); proxyto_node: runs on the node
     named by the ``node`` placeholder; allow_token: may be called with an API token; returns: what the
-    handler's result looks like, as a declaration (String, Integer, Object, Array ... or NULL).
+    handler's result looks like, as a declaration (String, Integer, Object, Array ... or NULL); is_image:
+    the result is an image, which the format ``png`` gives by itself.
     """
 
     method: Method
@@ -473,6 +474,7 @@ class Operation:
     protected: bool = False
     proxyto_node: bool = False
     allow_token: bool = True
+    is_image: bool = False
 
     def call(self, ctx: Context, params: Mapping[str, object], *, words: bool = False) -> object:
         """Check the parameters (ApiError 400) and run the handler."""

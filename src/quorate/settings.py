@@ -127,6 +127,11 @@ class Settings:
         return self.at("/run/pvedaemon/api.sock")
 
     @property
+    def graph_dir(self) -> Path:
+        """Images of figures that were asked for lately."""
+        return self.at("/run/pvedaemon/graphs")
+
+    @property
     def task_dir(self) -> Path:
         return self.at("/var/log/pve/tasks")
 

@@ -2,11 +2,13 @@
 
 from __future__ import annotations
 
+import struct
 from pathlib import Path
 
 import pytest
 
-from quorate.host.history import TIMEFRAMES, node_history
+from quorate.host.graph import HEIGHT, WIDTH, draw
+from quorate.host.history import TIMEFRAMES, HistoryError, history, of_node
 from quorate.pmxcfs import librrd, rrd
 from quorate.settings import Settings
 
@@ -32,7 +34,7 @@ def settings(tmp_path: Path) -> Settings:
 
 
 def test_an_hour_in_minutes(settings: Settings) -> None:
-    points = node_history(settings, "n1", "hour", "AVERAGE", NOW)
+    points = history(settings, of_node("n1"), "hour", "AVERAGE", NOW)
     assert TIMEFRAMES["hour"].points <= len(points) <= TIMEFRAMES["hour"].points + 1
     times = [point["time"] for point in points]
     assert times == list(range(int(str(times[0])), int(str(times[0])) + 60 * len(times), 60))
@@ -49,8 +51,23 @@ def test_an_hour_in_minutes(settings: Settings) -> None:
 @pytest.mark.parametrize("timeframe", ["day", "week", "month", "year", "decade"])
 @pytest.mark.parametrize("function", ["AVERAGE", "MAX"])
 def test_every_timeframe_has_its_own_step(settings: Settings, timeframe: str, function: str) -> None:
-    points = node_history(settings, "n1", timeframe, function, NOW)
+    points = history(settings, of_node("n1"), timeframe, function, NOW)
     frame = TIMEFRAMES[timeframe]
     first, second = int(str(points[0]["time"])), int(str(points[1]["time"]))
     assert second - first == frame.step
     assert abs(len(points) - frame.points) <= 2
+
+
+def test_the_same_as_an_image(settings: Settings) -> None:
+    drawn = draw(settings, of_node("n1"), ["cpu", "memused"], "hour", "AVERAGE", NOW)
+    assert drawn.content.startswith(b"\x89PNG\r\n\x1a\n")
+    width, height = struct.unpack(">II", drawn.content[16:24])
+    assert (width > WIDTH, height > HEIGHT) == (True, True)
+    assert drawn.path.read_bytes() == drawn.content
+    # Another figure is another image.
+    assert draw(settings, of_node("n1"), ["netin"], "hour", "AVERAGE", NOW).content != drawn.content
+
+
+def test_what_librrd_refuses_is_told(settings: Settings) -> None:
+    with pytest.raises(HistoryError, match=r"^RRD graph error: .*nothing"):
+        draw(settings, of_node("n1"), ["nothing"], "hour", "AVERAGE", NOW)

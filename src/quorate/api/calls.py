@@ -2,11 +2,12 @@
 
 from __future__ import annotations
 
+import base64
 import logging
 from collections.abc import Mapping
 
-from quorate.api.protocol import Answer, failure, plain, success
-from quorate.api.results import Download, Page
+from quorate.api.protocol import IMAGE_FORMAT, Answer, failure, plain, success
+from quorate.api.results import Download, Image, Page
 from quorate.schema import ApiError, Context, Operation
 
 _log = logging.getLogger(__name__)
@@ -40,6 +41,8 @@ def pack_result(result: object) -> dict[str, object]:
         return {"data": plain(result.data), "total": result.total, "changes": result.changes}
     if isinstance(result, Download):
         return {"text": result.text}
+    if isinstance(result, Image):
+        return {"data": plain(result), "image": base64.b64encode(result.content).decode("ascii")}
     return {"data": plain(result)}
 
 
@@ -61,6 +64,8 @@ def answer_of(message: Mapping[str, object], form: str) -> Answer:
         )
     if "text" in message:
         return success(Download(str(message["text"])), form)
+    if form == IMAGE_FORMAT and "image" in message:
+        return Answer(200, "OK", base64.b64decode(str(message["image"])), "image/png")
     total = message.get("total")
     if not isinstance(total, int):
         return success(message["data"], form)

@@ -15,6 +15,7 @@ from quorate.access.keys import KeyFileError
 from quorate.access.users import normalize_path, split_token
 from quorate.api.protocol import (
     FORMATS,
+    IMAGE_FORMAT,
     Address,
     Answer,
     Refusal,
@@ -111,7 +112,8 @@ class Gate:
             operation = match.operation if isinstance(match, Match) else None
             if operation is None or operation.permission is not WORLD:
                 user = self.authenticate(request)
-            if address.format not in FORMATS:
+            drawn = address.format == IMAGE_FORMAT and operation is not None and operation.is_image
+            if address.format not in FORMATS and not drawn:
                 return Answered(_no_formatter(address), user)
             if isinstance(match, ApiError):
                 return Answered(failure(match, form), user)

@@ -12,7 +12,7 @@ from dataclasses import dataclass, field
 from typing import Final
 from urllib.parse import unquote, unquote_plus
 
-from quorate.api.results import Download, Encoded, Page
+from quorate.api.results import Download, Encoded, Image, Page
 from quorate.schema import VERIFICATION_FAILED, ApiError, Array, Operation, String
 
 MAX_BODY: Final = 512 * 1024
@@ -30,6 +30,8 @@ MAX_WORD: Final = 128
 
 METHODS: Final = ("GET", "POST", "PUT", "DELETE")
 FORMATS: Final = ("json", "extjs")
+IMAGE_FORMAT: Final = "png"
+"""Of operations whose result is an image, which it gives without an envelope."""
 COOKIE: Final = "PVEAuthCookie"
 TOKEN: Final = "PVEAPIToken"
 JSON_TYPE: Final = "application/json;charset=UTF-8"
@@ -304,6 +306,8 @@ def plain(value: object) -> object:
         return value.value()
     if isinstance(value, Download):
         return value.text
+    if isinstance(value, Image):
+        return {"filename": value.filename}
     if isinstance(value, Iterable):
         return [plain(element) for element in value]
     return str(value)

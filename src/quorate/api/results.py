@@ -1,4 +1,4 @@
-"""What a handler may return beside plain data: a page of a longer list, a text, what is encoded already."""
+"""What a handler may return beside plain data: a page of a longer list, a text, an image, encoded data."""
 
 from __future__ import annotations
 
@@ -26,6 +26,14 @@ class Download:
     """A text that is sent as it is, without an envelope."""
 
     text: str
+
+
+@dataclass(frozen=True, slots=True)
+class Image:
+    """A PNG image: by itself in the format ``png``, else as the path of the node's file that holds it."""
+
+    filename: str
+    content: bytes
 
 
 class Encoded:

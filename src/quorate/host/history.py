@@ -1,4 +1,4 @@
-"""A node's figures over time, out of its RRD file (status 3.4, pvecm 6.8)."""
+"""Figures over time, out of the RRD files of nodes, guests and storages (status 3.4, pvecm 6.8)."""
 
 from __future__ import annotations
 
@@ -8,6 +8,7 @@ from typing import Final, NamedTuple
 
 from quorate.pmxcfs import librrd
 from quorate.pmxcfs.librrd import LibrrdError, Rows
+from quorate.pmxcfs.rrd import GUEST, NODE, STORAGE, Kind
 from quorate.pmxcfs.rrdcached import Rrdcached, RrdcachedError
 from quorate.settings import Settings
 
@@ -34,23 +35,57 @@ TIMEFRAMES: Final = {
 FUNCTIONS: Final = ("AVERAGE", "MAX")
 
 
-def node_history(
-    settings: Settings, node: str, timeframe: str, function: str, now: float
+class Subject(NamedTuple):
+    """Whose figures: the kind of file, its name below the kind's directory, and what an error calls it."""
+
+    kind: Kind
+    name: str
+    shown: str
+
+    def path(self, settings: Settings) -> Path:
+        return settings.rrd_dir / self.kind.directory / self.name
+
+
+def of_node(node: str) -> Subject:
+    return Subject(NODE, node, f"node '{node}'")
+
+
+def of_guest(vmid: int) -> Subject:
+    return Subject(GUEST, str(vmid), f"guest {vmid}")
+
+
+def of_storage(node: str, storage: str) -> Subject:
+    return Subject(STORAGE, f"{node}/{storage}", f"storage '{storage}' on node '{node}'")
+
+
+def history(
+    settings: Settings, subject: Subject, timeframe: str, function: str, now: float
 ) -> list[dict[str, object]]:
     """One object per point, oldest first: ``time`` and what is known then. Raises HistoryError."""
-    path = settings.rrd_dir / "pve-node-9.0" / node
-    if not path.exists():
-        raise HistoryError(
-            f"there are no figures of node '{node}' yet: no file '{path}'; is pvestatd running?"
-        )
-    _flush(settings.rrdcached_socket, path)
-    frame = TIMEFRAMES[timeframe]
-    end = int(now) // frame.step * frame.step
-    start = end - frame.step * frame.points
+    path = written(settings, subject)
+    start, end = span(timeframe, now)
     try:
-        return points(librrd.fetch(str(path), function, start, end, frame.step))
+        return points(librrd.fetch(str(path), function, start, end, TIMEFRAMES[timeframe].step))
     except LibrrdError as err:
         raise HistoryError(str(err)) from err
+
+
+def written(settings: Settings, subject: Subject) -> Path:
+    """The file, with everything in it that is known. Raises HistoryError."""
+    path = subject.path(settings)
+    if not path.exists():
+        raise HistoryError(
+            f"there are no figures of {subject.shown} yet: no file '{path}'; is pvestatd running?"
+        )
+    _flush(settings.rrdcached_socket, path)
+    return path
+
+
+def span(timeframe: str, now: float) -> tuple[int, int]:
+    """Begin and end of a timeframe, in epoch seconds: the end is the last full step."""
+    frame = TIMEFRAMES[timeframe]
+    end = int(now) // frame.step * frame.step
+    return end - frame.step * frame.points, end
 
 
 def points(rows: Rows) -> list[dict[str, object]]:

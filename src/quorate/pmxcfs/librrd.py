@@ -1,6 +1,6 @@
-"""librrd by cffi: create, update and read files. Blocks on the disk; for worker threads only.
+"""librrd by cffi: create, update, read and draw files. Blocks on the disk; for worker threads only.
 
-The reentrant functions are used, whose errors belong to the calling thread.
+The reentrant functions are used where there are some, whose errors belong to the calling thread.
 """
 
 from __future__ import annotations
@@ -19,6 +19,13 @@ _ffi.cdef(
 typedef long time_t;
 int rrd_create_r(const char *filename, unsigned long step, time_t start, int argc, const char **argv);
 int rrd_update_r(const char *filename, const char *template, int argc, const char **argv);
+typedef struct { unsigned long size; unsigned char *ptr; } rrd_blob_t;
+typedef union {
+    unsigned long u_cnt; double u_val; char *u_str; int u_int; rrd_blob_t u_blo;
+} rrd_infoval_t;
+typedef struct rrd_info_t { char *key; int type; rrd_infoval_t value; struct rrd_info_t *next; } rrd_info_t;
+rrd_info_t *rrd_graph_v(int argc, const char **argv);
+void rrd_info_free(rrd_info_t *info);
 int rrd_fetch_r(const char *filename, const char *cf, time_t *start, time_t *end, unsigned long *step,
                 unsigned long *ds_cnt, char ***ds_namv, double **data);
 void rrd_freemem(void *mem);
@@ -26,6 +33,8 @@ char *rrd_get_error(void);
 void rrd_clear_error(void);
 """
 )
+_BLOB: Final = 4
+"""Type of an entry that holds bytes (RD_I_BLO)."""
 _library: Any = None
 
 
@@ -85,6 +94,29 @@ def fetch(path: str, function: str, start: int, end: int, step: int) -> Rows:
         library.rrd_freemem(data[0])
     rows = [values[at : at + count[0]] for at in range(0, len(values), count[0])]
     return Rows(int(begin[0]), int(width[0]), sources, rows)
+
+
+def graph(arguments: Sequence[str]) -> bytes:
+    """A graph as an image, by the arguments of ``rrdtool graph`` behind the file's name.
+
+    Raises LibrrdError. Not reentrant: for processes that do nothing else meanwhile.
+    """
+    library = _load()
+    words = ["graphv", "-", *arguments]
+    argv, _kept = _strings(words)
+    library.rrd_clear_error()
+    info = library.rrd_graph_v(len(words), argv)
+    if info == _ffi.NULL:
+        raise LibrrdError(f"RRD graph error: {_error(library)}")
+    try:
+        entry = info
+        while entry != _ffi.NULL:
+            if entry.type == _BLOB and _ffi.string(entry.key) == b"image":
+                return bytes(_ffi.buffer(entry.value.u_blo.ptr, entry.value.u_blo.size))
+            entry = entry.next
+    finally:
+        library.rrd_info_free(info)
+    raise LibrrdError("RRD graph error: no image came of it")
 
 
 def _load() -> Any:

@@ -52,7 +52,7 @@ class Kind(NamedTuple):
 
 _COUNTERS: Final = frozenset({"netin", "netout", "diskread", "diskwrite"})
 
-_NODE: Final = Kind(
+NODE: Final = Kind(
     "pve-node",
     2,
     (
@@ -63,7 +63,7 @@ _NODE: Final = Kind(
     b"pve2-node/",
     12,
 )
-_GUEST: Final = Kind(
+GUEST: Final = Kind(
     "pve-vm",
     4,
     (
@@ -74,8 +74,8 @@ _GUEST: Final = Kind(
     b"pve2.3-vm/",
     10,
 )
-_STORAGE: Final = Kind("pve-storage", 0, ("total", "used"), b"pve2-storage/", 2)
-KINDS: Final = (_NODE, _GUEST, _STORAGE)
+STORAGE: Final = Kind("pve-storage", 0, ("total", "used"), b"pve2-storage/", 2)
+KINDS: Final = (NODE, GUEST, STORAGE)
 
 # What goes into a line for rrdcached and into a file's name: nothing that ends or splits a line.
 _COMPONENT: Final = re.compile(rb"[!-.0-\[\]-~]{1,255}")
@@ -100,7 +100,7 @@ def plan(key: bytes, value: bytes) -> Update:
     """What to write for ``key`` (without ``rrd/``); ``value`` may end with its NUL. Raises RrdError."""
     kind, old, current = _kind(key)
     parts = key.split(b"/", 1)[1].split(b"/")
-    if len(parts) != (2 if kind is _STORAGE else 1):
+    if len(parts) != (2 if kind is STORAGE else 1):
         raise RrdError(f"unknown/wrong key {_shown(key)}")
     for part in parts:
         if part in (b".", b"..") or _COMPONENT.fullmatch(part) is None:

@@ -66,6 +66,7 @@ SAMPLES: Final[dict[str, str]] = {
     "clustername": "lab",
     "command": "reboot",
     "data": "127.0.0.1 localhost",
+    "ds": "cpu",
     "fingerprint": ":".join(["AB"] * 32),
     "groupid": "ops",
     "hostname": "10.0.0.1",
@@ -81,6 +82,7 @@ SAMPLES: Final[dict[str, str]] = {
     "roles": "PVEAuditor",
     "search": "example.org",
     "service": "corosync",
+    "storage": "local",
     "timeframe": "hour",
     "timezone": "Europe/Vienna",
     "tokenid": "automation",
@@ -88,6 +90,7 @@ SAMPLES: Final[dict[str, str]] = {
     "upid": "UPID:n1:000004D2:0000162E:6B02ED03:clusterjoin::other@pve:",
     "userid": "other@pve",
     "username": "other@pve",
+    "vmid": "100",
     "vncticket": "PVEVNC:00000000::AAAA",
 }
 """A value for every mandatory parameter, by its name."""
@@ -206,7 +209,18 @@ EXPECTED: Final[dict[str, Expected]] = {
     "PUT /nodes/{node}/network/{iface}": NODE_MODIFY,
     "DELETE /nodes/{node}/network/{iface}": NODE_MODIFY,
     "GET /nodes/{node}/report": NODE_AUDIT,
+    "GET /nodes/{node}/rrd": NODE_AUDIT,
     "GET /nodes/{node}/rrddata": NODE_AUDIT,
+    "GET /nodes/{node}/qemu/{vmid}/rrd": needs("/vms/100", "VM.Audit"),
+    "GET /nodes/{node}/qemu/{vmid}/rrddata": needs("/vms/100", "VM.Audit"),
+    "GET /nodes/{node}/lxc/{vmid}/rrd": needs("/vms/100", "VM.Audit"),
+    "GET /nodes/{node}/lxc/{vmid}/rrddata": needs("/vms/100", "VM.Audit"),
+    "GET /nodes/{node}/storage/{storage}/rrd": needs(
+        "/storage/local", "Datastore.Audit", "Datastore.AllocateSpace"
+    ),
+    "GET /nodes/{node}/storage/{storage}/rrddata": needs(
+        "/storage/local", "Datastore.Audit", "Datastore.AllocateSpace"
+    ),
     "GET /nodes/{node}/services": NODE_AUDIT,
     "GET /nodes/{node}/services/{service}": NODE_AUDIT,
     "GET /nodes/{node}/services/{service}/state": NODE_AUDIT,

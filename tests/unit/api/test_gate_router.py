@@ -36,6 +36,7 @@ OPERATIONS = [
     _operation("/checked/{id}", Check("/vms/{id}", ("VM.Audit", "VM.Config.Disk"))),
     _operation("/protected", protected=True),
     _operation("/notoken", allow_token=False),
+    _operation("/image", is_image=True),
     _operation("/body", Check("/vms/{id}", ("VM.Audit",))),
     _operation("/own", Self("id")),
     _operation("/nodes/{node}/here", proxyto_node=True),
@@ -148,6 +149,27 @@ def test_changes_need_the_csrf_token_at_the_front_only(directory: Directory) -> 
 def test_protected_goes_to_root(directory: Directory) -> None:
     assert _decide(directory, "/protected", ticket="bob@pve") == PassToRoot("bob@pve")
     assert isinstance(_decide(directory, "/protected", ticket="bob@pve", privileged=True), Run)
+
+
+def test_images_have_a_format_of_their_own(directory: Directory) -> None:
+    def ask(path: str, form: str) -> Decision:
+        gate = Gate(
+            router=Router(OPERATIONS),
+            directory=directory,
+            node="n1",
+            privileged=False,
+            check_token=lambda credential: credential,
+        )
+        request = Request("GET", f"/api2/{form}{path}", {"cookie": "PVEAuthCookie=bob@pve"})
+        address = parse_address(request.path)
+        assert address is not None
+        return gate.decide(request, address)
+
+    assert isinstance(ask("/image", "png"), Run)
+    assert isinstance(ask("/image", "json"), Run)
+    assert _refused(ask("/all", "png")) == (501, "no formatter for uri /all, png")
+    assert _refused(ask("/nosuch", "png")) == (501, "no formatter for uri /nosuch, png")
+    assert _refused(ask("/image", "gif")) == (501, "no formatter for uri /image, gif")
 
 
 def test_other_nodes(directory: Directory) -> None:

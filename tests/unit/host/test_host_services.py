@@ -19,7 +19,7 @@ from cryptography.x509.oid import NameOID
 from quorate.cluster.commands import CommandError, Result
 from quorate.host import journal
 from quorate.host.certificates import CertificateError, certificate_info
-from quorate.host.history import HistoryError, node_history, points
+from quorate.host.history import HistoryError, history, of_node, points
 from quorate.host.report import make_report
 from quorate.host.services import parse_show, refusal, show_command, unit_of
 from quorate.pmxcfs.librrd import Rows
@@ -274,7 +274,7 @@ def test_points_without_what_is_unknown() -> None:
 
 def test_no_history_yet(tmp_path: Path) -> None:
     with pytest.raises(HistoryError, match="no figures of node 'n1' yet"):
-        node_history(Settings(root=tmp_path), "n1", "hour", "AVERAGE", 1000.0)
+        history(Settings(root=tmp_path), of_node("n1"), "hour", "AVERAGE", 1000.0)
 
 
 # -- report ---------------------------------------------------------------------------------------------
