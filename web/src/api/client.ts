@@ -20,7 +20,8 @@ export async function get<P extends PathOf<"GET">>(
   return (await call("GET", path, parameters, options)).data;
 }
 
-/** A change. When the session has ended it waits for the login and is sent again. Throws ApiFailure. */
+/** A change. When the session has ended it waits until the same user has logged in again, and is sent then; when
+ * the user logs out instead it fails. Throws ApiFailure. */
 export async function change<M extends Exclude<Method, "GET">, P extends PathOf<M>>(
   method: M,
   path: P,
@@ -35,8 +36,10 @@ export async function call<M extends Method, P extends PathOf<M>>(
   parameters: ParametersOf<M, P>,
   options: Options,
 ): Promise<Envelope<ResultOf<M, P>>> {
+  const visit = session.currentVisit();
   for (;;) {
-    const csrf = session.current()?.csrf;
+    const present = session.current();
+    const csrf = present?.csrf;
     const headers: Record<string, string> = method === "GET" || !csrf ? {} : { CSRFPreventionToken: csrf };
     try {
       return await send(method, path, parameters, headers, options.signal);
@@ -44,8 +47,10 @@ export async function call<M extends Method, P extends PathOf<M>>(
       if (options.signal?.aborted) throw error;
       const failure = asFailure(error);
       if (failure.status !== 401 || options.quiet || session.toleratesRefusals()) throw failure;
-      const again = session.untilLoggedIn();
-      session.expire();
+      const isOld = visit === session.currentVisit() && present !== session.current();
+      if (isOld) continue; // the ticket was renewed while the answer was on its way
+      const again = session.untilLoggedIn(visit, options.signal);
+      if (visit === session.currentVisit()) session.expire();
       await again;
     }
   }

@@ -28,9 +28,16 @@ type State =
   | { kind: "out"; notice?: string }
   | { kind: "in"; session: Session; expired: boolean };
 
+/** A request that was refused since the session has ended. */
+interface Waiting {
+  resume: () => void;
+  giveUp: (why: ApiFailure) => void;
+}
+
 let state: State = { kind: "starting" };
 const listeners = new Set<() => void>();
-let waiting: (() => void)[] = [];
+let waiting = new Set<Waiting>();
+let visit = 0;
 let tolerated = 0;
 let timer: ReturnType<typeof setTimeout> | undefined;
 
@@ -44,6 +51,12 @@ export function subscribe(listener: () => void): () => void {
 /** The present session, also an expired one. */
 export function current(): Session | undefined {
   return state.kind === "in" ? state.session : undefined;
+}
+
+/** The time between one user's login and the logout, through all renewals: what began in one visit must not go on
+ * in another, which may be somebody else's. */
+export function currentVisit(): number {
+  return visit;
 }
 
 /** Whether the user has the privilege somewhere in the area, e.g. `may("dc", "Sys.Audit")`. */
@@ -87,6 +100,7 @@ export async function answerChallenge(challenge: Challenge, answer: string): Pro
 export function logOut(notice?: string): void {
   clearTimeout(timer);
   writeCookie("", 0);
+  endVisit();
   set({ kind: "out", notice });
 }
 
@@ -108,12 +122,34 @@ export function toleratesRefusals(): boolean {
   return tolerated > 0;
 }
 
-/** Resolves when somebody has logged in again. */
-export function untilLoggedIn(): Promise<void> {
-  return new Promise((resolve) => waiting.push(resolve));
+/** Resolves when the user of the visit has logged in again; rejects with an ApiFailure when the visit is over, and
+ * with the signal's reason when nobody wants the answer any more. */
+export function untilLoggedIn(during: number, signal?: AbortSignal): Promise<void> {
+  return new Promise((resolve, reject) => {
+    if (during !== visit) return reject(overFailure());
+    const entry: Waiting = { resume: resolve, giveUp: reject };
+    waiting.add(entry);
+    signal?.addEventListener("abort", () => {
+      waiting.delete(entry);
+      reject(signal.reason as Error);
+    });
+  });
+}
+
+function overFailure(): ApiFailure {
+  return new ApiFailure(401, "You have logged out before this could be sent: it was not carried out.");
+}
+
+/** Nothing that still waits may be sent with the rights of whoever comes next. */
+function endVisit(): void {
+  visit += 1;
+  const abandoned = waiting;
+  waiting = new Set();
+  for (const { giveUp } of abandoned) giveUp(overFailure());
 }
 
 function accept(data: LoginData): void {
+  if (state.kind === "in" && state.session.username !== data.username) endVisit();
   writeCookie(data.ticket);
   const session: Session = {
     username: data.username,
@@ -123,8 +159,8 @@ function accept(data: LoginData): void {
   };
   set({ kind: "in", session, expired: false });
   const resumed = waiting;
-  waiting = [];
-  for (const resolve of resumed) resolve();
+  waiting = new Set();
+  for (const { resume: goOn } of resumed) goOn();
   clearTimeout(timer);
   timer = setTimeout(() => void renew(), RENEW_MS);
 }
@@ -134,9 +170,12 @@ async function renew(): Promise<void> {
   const ticket = readCookie();
   if (!session) return;
   if (ticket === undefined) return expire();
+  const during = visit;
   try {
-    accept(await postTicket({ username: session.username, password: ticket }));
+    const data = await postTicket({ username: session.username, password: ticket });
+    if (during === visit) accept(data);
   } catch (error) {
+    if (during !== visit) return;
     if (error instanceof ApiFailure && error.status === 401) return expire();
     timer = setTimeout(() => void renew(), RETRY_MS);
   }
