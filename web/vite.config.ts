@@ -29,6 +29,8 @@ export default defineConfig({
     // Nothing inline: the server's Content-Security-Policy allows files of its own alone
     assetsInlineLimit: 0,
     modulePreload: { polyfill: false },
+    // 5 kB more at first; a part whose own styles could not be had would be shown without them
+    cssCodeSplit: false,
     chunkSizeWarningLimit: 600,
     rollupOptions: {
       output: {

@@ -9,6 +9,7 @@ import { createRoot } from "react-dom/client";
 import { resume } from "./api/session";
 import { App } from "./app/App";
 import { startTheme } from "./app/theme";
+import { Boundary } from "./shared/Boundary";
 
 startTheme();
 void resume();
@@ -16,6 +17,8 @@ const root = document.getElementById("root");
 if (!root) throw new Error("index.html has no element 'root'");
 createRoot(root).render(
   <StrictMode>
-    <App />
+    <Boundary what="The page">
+      <App />
+    </Boundary>
   </StrictMode>,
 );

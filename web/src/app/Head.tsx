@@ -15,9 +15,11 @@ import {
   SkipToContent,
 } from "@patternfly/react-core";
 import UserIcon from "@patternfly/react-icons/dist/esm/icons/user-icon";
-import { lazy, Suspense, useState, type ReactElement } from "react";
+import { Suspense, useState, type ReactElement } from "react";
 
 import { logOut, type Session } from "../api/session";
+import { Boundary } from "../shared/Boundary";
+import { lazy } from "../shared/lazy";
 import { chooseTheme, readTheme, type Theme } from "./theme";
 
 const PasswordDialog = lazy(() => import("../access/PasswordDialog"));
@@ -41,6 +43,7 @@ export function Head({ session, cluster, node, isTreeOpen, onToggle }: Props): R
   const [isOpen, setOpen] = useState(false);
   const [theme, setTheme] = useState(readTheme);
   const [dialog, setDialog] = useState<"password" | "factor">();
+  const close = (): void => setDialog(undefined);
   const choose = (next: Theme): void => {
     chooseTheme(next);
     setTheme(next);
@@ -124,10 +127,14 @@ export function Head({ session, cluster, node, isTreeOpen, onToggle }: Props): R
           </Dropdown>
         </MastheadContent>
       </Masthead>
-      <Suspense fallback={null}>
-        {dialog === "password" && <PasswordDialog userid={session.username} onClose={() => setDialog(undefined)} />}
-        {dialog === "factor" && <SecondFactorDialog userid={session.username} onClose={() => setDialog(undefined)} />}
-      </Suspense>
+      {dialog !== undefined && (
+        <Boundary what="The dialog" onClose={close}>
+          <Suspense fallback={null}>
+            {dialog === "password" && <PasswordDialog userid={session.username} onClose={close} />}
+            {dialog === "factor" && <SecondFactorDialog userid={session.username} onClose={close} />}
+          </Suspense>
+        </Boundary>
+      )}
     </>
   );
 }

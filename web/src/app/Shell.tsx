@@ -1,11 +1,14 @@
 /* The frame around every page: head, tree, content, tasks at the bottom. */
 
 import { Alert, Page, PageSidebar, PageSidebarBody, Spinner } from "@patternfly/react-core";
-import { lazy, Suspense, useCallback, useEffect, useMemo, useState, type ReactElement } from "react";
+import { Suspense, useCallback, useEffect, useMemo, useState, type ReactElement } from "react";
 
 import { localNode, useLive } from "../api/live";
 import type { Session } from "../api/session";
+import { formatRoute } from "../logic/route";
 import { DatacenterPage } from "../datacenter/DatacenterPage";
+import { Boundary } from "../shared/Boundary";
+import { lazy, loadAllParts } from "../shared/lazy";
 import { Head } from "./Head";
 import { TasksContext } from "./tasksContext";
 import { Tree } from "./Tree";
@@ -28,6 +31,10 @@ export function Shell({ session }: { session: Session }): ReactElement {
   const chosen = useCallback(() => {
     if (innerWidth < NARROW) setTreeOpen(false);
   }, []);
+  const closeTask = useCallback(() => setUpid(undefined), []);
+  useEffect(() => {
+    if (live.ready) void loadAllParts();
+  }, [live.ready]);
   const title = live.cluster?.name ?? localNode(live);
   useEffect(() => {
     document.title = title ? `${title} - quorate` : "quorate";
@@ -67,16 +74,24 @@ export function Shell({ session }: { session: Session }): ReactElement {
               {live.failure.message}
             </Alert>
           )}
-          <Suspense fallback={<Spinner className="q-waiting" aria-label="Loading the page" />}>
-            {route.place === "datacenter" && <DatacenterPage tab={route.tab} live={live} />}
-            {route.place === "node" && <NodePage key={route.node} node={route.node} tab={route.tab} live={live} />}
-            {route.place === "guest" && <GuestPage id={route.id} live={live} />}
-          </Suspense>
+          <Boundary place={formatRoute(route)} what="The page">
+            <Suspense fallback={<Spinner className="q-waiting" aria-label="Loading the page" />}>
+              {route.place === "datacenter" && <DatacenterPage tab={route.tab} live={live} />}
+              {route.place === "node" && <NodePage key={route.node} node={route.node} tab={route.tab} live={live} />}
+              {route.place === "guest" && <GuestPage id={route.id} live={live} />}
+            </Suspense>
+          </Boundary>
         </div>
-        <Suspense fallback={null}>
-          {live.ready && <BottomPanel tasks={live.tasks} />}
-          {upid !== undefined && <TaskViewer key={upid} upid={upid} onClose={() => setUpid(undefined)} />}
-        </Suspense>
+        <Boundary what="The list of tasks">
+          <Suspense fallback={null}>{live.ready && <BottomPanel tasks={live.tasks} />}</Suspense>
+        </Boundary>
+        {upid !== undefined && (
+          <Boundary key={upid} what="The task's log" onClose={closeTask}>
+            <Suspense fallback={null}>
+              <TaskViewer upid={upid} onClose={closeTask} />
+            </Suspense>
+          </Boundary>
+        )}
       </Page>
     </TasksContext>
   );

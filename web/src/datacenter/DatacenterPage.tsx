@@ -1,11 +1,13 @@
 /* The tabs of the datacenter. Those that need more rights than the user has are not there. */
 
 import { Spinner, Tab, Tabs, TabTitleText, Title } from "@patternfly/react-core";
-import { lazy, Suspense, type ReactElement } from "react";
+import { Suspense, type ReactElement } from "react";
 
 import type { Live } from "../api/live";
 import { may } from "../api/session";
 import { go } from "../app/useRoute";
+import { Boundary } from "../shared/Boundary";
+import { lazy } from "../shared/lazy";
 import { Summary } from "./Summary";
 
 const Cluster = lazy(() => import("./Cluster"));
@@ -49,7 +51,9 @@ export function DatacenterPage({ tab, live }: { tab: string; live: Live }): Reac
         ))}
       </Tabs>
       <div className="q-tab" id="tab-content">
-        <Suspense fallback={<Spinner className="q-waiting" aria-label="Loading the tab" />}>{present?.[2]()}</Suspense>
+        <Boundary place={present?.[0]} what={`The tab ${present?.[1]}`}>
+          <Suspense fallback={<Spinner className="q-waiting" aria-label="Loading the tab" />}>{present?.[2]()}</Suspense>
+        </Boundary>
       </div>
     </>
   );

@@ -1,10 +1,12 @@
 /* The tabs of one node. Any node's page serves them: requests go on to the node that is meant. */
 
 import { Spinner, Tab, Tabs, TabTitleText, Title } from "@patternfly/react-core";
-import { lazy, Suspense, type ReactElement } from "react";
+import { Suspense, type ReactElement } from "react";
 
 import type { Live } from "../api/live";
 import { go } from "../app/useRoute";
+import { Boundary } from "../shared/Boundary";
+import { lazy } from "../shared/lazy";
 import { NodeState } from "../shared/Status";
 import Summary from "./NodeSummary";
 
@@ -44,7 +46,9 @@ export default function NodePage({ node, tab, live }: { node: string; tab: strin
         ))}
       </Tabs>
       <div className="q-tab" id="tab-content">
-        <Suspense fallback={<Spinner className="q-waiting" aria-label="Loading the tab" />}>{present?.[2]()}</Suspense>
+        <Boundary place={present?.[0]} what={`The tab ${present?.[1]}`}>
+          <Suspense fallback={<Spinner className="q-waiting" aria-label="Loading the tab" />}>{present?.[2]()}</Suspense>
+        </Boundary>
       </div>
     </>
   );

@@ -1,0 +1,87 @@
+"""What the web interface does when something fails under it."""
+
+from __future__ import annotations
+
+import os
+from collections.abc import Iterator
+
+import pytest
+from playwright.sync_api import expect
+
+from tests.real.api_host import ApiHost
+from tests.real.web_page import Visitor, a_visitor
+
+pytestmark = [
+    pytest.mark.real,
+    pytest.mark.skipif(os.geteuid() != 0, reason="needs root"),
+]
+
+
+@pytest.fixture(scope="module")
+def host() -> Iterator[ApiHost]:
+    made = ApiHost()
+    try:
+        made.start()
+        yield made
+    finally:
+        made.close()
+
+
+@pytest.fixture
+def visitor(host: ApiHost) -> Iterator[Visitor]:
+    with a_visitor(host) as found:
+        yield found
+
+
+def test_a_part_that_cannot_be_loaded_says_so_and_comes_when_it_can(visitor: Visitor) -> None:
+    page = visitor.page
+    page.route("**/assets/Options-*.js", lambda route: route.abort())
+    visitor.open("datacenter/options")
+    failure = page.get_by_role("alert").filter(has_text="The tab Options could not be loaded")
+    expect(failure).to_be_visible()
+    expect(page.get_by_role("tree")).to_be_visible()  # the rest of the page is there
+    visitor.picture("20-part-missing")
+    visitor.go("datacenter/users")
+    expect(page.get_by_role("grid", name="Users")).to_be_visible()
+    visitor.go("datacenter/options")
+    expect(failure).to_be_visible()
+
+    index = f"{visitor.origin}/"
+    page.route(index, lambda route: route.abort())
+    failure.get_by_role("button", name="Try again").click()
+    expect(failure.get_by_text("The node still does not answer.")).to_be_visible()
+    page.unroute(index)
+    page.unroute("**/assets/Options-*.js")
+    failure.get_by_role("button", name="Try again").click()
+    expect(page.get_by_role("grid", name="Options")).to_be_visible()
+
+
+def test_a_node_that_is_down_takes_no_part_away(host: ApiHost, visitor: Visitor) -> None:
+    """Everything small was fetched when the page was opened."""
+    page = visitor.page
+    with page.expect_response("**/assets/Certificates-*.js"):
+        visitor.open("datacenter/summary")
+    expect(page.get_by_role("tree")).to_be_visible()
+    page.wait_for_load_state("networkidle")
+    page.route("**/*", lambda route: route.abort())
+    for place, title in (
+        ("datacenter/users", "The users could not be read"),
+        (f"node/{host.node}/network", ""),
+    ):
+        visitor.go(place)
+        expect(page.get_by_role("alert").filter(has_text=title or "could not be read").first).to_be_visible()
+        expect(page.get_by_text("could not be loaded")).to_have_count(0)
+
+
+def test_a_dialog_that_cannot_be_loaded_can_be_closed(visitor: Visitor) -> None:
+    page = visitor.page
+    page.route("**/assets/PasswordDialog-*.js", lambda route: route.abort())
+    visitor.open("datacenter/summary")
+    page.get_by_role("button", name="root@pam").click()
+    page.get_by_role("menuitem", name="Change password").click()
+    dialog = page.get_by_role("dialog", name="The dialog could not be loaded")
+    expect(dialog).to_be_visible()
+    visitor.picture("20-dialog-missing")
+    dialog.get_by_role("button", name="Close").last.click()
+    expect(dialog).to_be_hidden()
+    expect(page.get_by_role("heading", name="Datacenter")).to_be_visible()

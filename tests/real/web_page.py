@@ -1,0 +1,75 @@
+"""A page of the web interface in Debian's chromium, over both halves of the API on this machine.
+
+Cheaper than several nodes: for what the page does when the server fails, or when a cluster has shapes that a
+laboratory shows only after minutes. Answers of single paths can be given by the test.
+"""
+
+from __future__ import annotations
+
+import json
+from collections.abc import Iterator
+from contextlib import contextmanager
+from typing import Any
+from urllib.parse import quote
+
+from playwright.sync_api import Page, Route, sync_playwright
+
+from tests.lab.support_web import ARGUMENTS, CHROMIUM, PICTURES
+from tests.real.api_host import ApiHost
+
+PATIENCE_MS = 60_000.0
+"""For what a quiet machine shows in less than one second: others may share it."""
+
+
+class Visitor:
+    """root@pam with a page open. ``faults`` are what the page itself did wrong."""
+
+    def __init__(self, host: ApiHost, page: Page) -> None:
+        self.host = host
+        self.page = page
+        self.faults: list[str] = []
+        page.set_default_timeout(PATIENCE_MS)
+        page.on("pageerror", lambda error: self.faults.append(str(error)))
+
+    def open(self, place: str = "") -> None:
+        """A place of the interface with a ticket in the cookie, e.g. ``datacenter/cluster``."""
+        ticket = self.host.root_session().ticket
+        self.page.context.add_cookies(
+            [{"name": "PVEAuthCookie", "value": quote(ticket, safe=""), "url": self.origin, "secure": True}]
+        )
+        self.page.goto(f"{self.origin}/#/{place}")
+
+    @property
+    def origin(self) -> str:
+        return f"https://127.0.0.1:{self.host.port}"
+
+    def go(self, place: str) -> None:
+        self.page.evaluate("place => { location.hash = `#/${place}` }", place)
+
+    def answer(self, path: str, data: Any) -> None:
+        """Let the API answer ``path`` (a glob below /api2/json) with ``data``."""
+        body = json.dumps({"data": data})
+
+        def fulfill(route: Route) -> None:
+            route.fulfill(status=200, content_type="application/json", body=body)
+
+        self.page.route(f"**/api2/json{path}", fulfill)
+
+    def picture(self, name: str) -> None:
+        PICTURES.mkdir(parents=True, exist_ok=True)
+        self.page.screenshot(path=PICTURES / f"{name}.png")
+
+
+@contextmanager
+def a_visitor(host: ApiHost) -> Iterator[Visitor]:
+    with sync_playwright() as playwright:
+        browser = playwright.chromium.launch(executable_path=CHROMIUM, args=ARGUMENTS)
+        try:
+            context = browser.new_context(
+                ignore_https_errors=True,  # the certificate is the host's own
+                viewport={"width": 1280, "height": 860},
+                permissions=["clipboard-read", "clipboard-write"],
+            )
+            yield Visitor(host, context.new_page())
+        finally:
+            browser.close()
