@@ -85,3 +85,22 @@ def test_a_dialog_that_cannot_be_loaded_can_be_closed(visitor: Visitor) -> None:
     dialog.get_by_role("button", name="Close").last.click()
     expect(dialog).to_be_hidden()
     expect(page.get_by_role("heading", name="Datacenter")).to_be_visible()
+
+
+def test_many_tabs_of_a_browser_share_one_event_stream(visitor: Visitor) -> None:
+    """Browsers open six connections to a node: with a stream each, the seventh tab would hang for ever."""
+    visitor.open("datacenter/summary")
+    expect(visitor.page.get_by_role("tree")).to_be_visible()
+    streams: list[str] = []
+    pages = [visitor.page]
+    for _ in range(7):
+        page = visitor.page.context.new_page()
+        page.on(
+            "request", lambda request: streams.append(request.url) if "/api2/events" in request.url else None
+        )
+        page.goto(f"{visitor.origin}/#/datacenter/summary")
+        expect(page.get_by_role("tree")).to_be_visible()
+        pages.append(page)
+    assert streams == []  # the first one has it for all
+    for page in pages[1:]:
+        page.close()

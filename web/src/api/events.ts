@@ -1,15 +1,19 @@
-/* What the server says has changed, by topic. One stream for all listeners; where there is none, everybody polls. */
+/* What the server says has changed, by topic, for all listeners of this page. Where nothing is told, everybody polls. */
 
-export type Topic = "status" | "resources" | "tasks" | "log" | "access" | "config";
+import { current } from "./session";
+import { follow, type News } from "./sharedStream";
 
-const ADDRESS = "/api2/events";
-/** After a stream that was refused; the browser itself comes back to one that only broke. */
-const RETRY_MS = 30_000;
+const TOPICS = ["status", "resources", "tasks", "log", "access", "config"] as const;
+export type Topic = (typeof TOPICS)[number];
+
+const ALL: ReadonlySet<Topic> = new Set(TOPICS);
+/** A page that nobody has looked at for so long gives up its stream. */
+const HIDDEN_MS = 5000;
 
 type Listener = (topics: ReadonlySet<Topic>) => void;
 
 const listeners = new Set<Listener>();
-let source: EventSource | undefined;
+let leave: (() => void) | undefined;
 let timer: ReturnType<typeof setTimeout> | undefined;
 let works = false;
 
@@ -18,44 +22,48 @@ export function isStreaming(): boolean {
   return works;
 }
 
-/** Hear of changes until the returned function is called. */
+/** Hear of changes until the returned function is called. After a time in which nothing was told, e.g. while the
+ * page was hidden, everything counts as changed. */
 export function listen(listener: Listener): () => void {
   listeners.add(listener);
-  if (!source) open();
+  if (listeners.size === 1) {
+    document.addEventListener("visibilitychange", onVisibility);
+    start();
+  }
   return () => {
     listeners.delete(listener);
     if (listeners.size > 0) return;
+    document.removeEventListener("visibilitychange", onVisibility);
     clearTimeout(timer);
-    source?.close();
-    source = undefined;
-    works = false;
+    stop();
   };
 }
 
-function open(): void {
-  const stream = new EventSource(ADDRESS);
-  source = stream;
-  stream.addEventListener("hello", () => {
-    works = true;
-  });
-  stream.addEventListener("change", (event: MessageEvent<string>) => {
-    const topics = topicsOf(event.data);
-    for (const listener of [...listeners]) listener(topics);
-  });
-  stream.onerror = () => {
-    works = false;
-    if (stream.readyState !== EventSource.CLOSED) return;
-    timer = setTimeout(() => {
-      if (listeners.size > 0) open();
-    }, RETRY_MS);
-  };
-}
-
-function topicsOf(data: string): ReadonlySet<Topic> {
-  try {
-    const found = JSON.parse(data) as { topics?: Topic[] };
-    return new Set(found.topics ?? []);
-  } catch {
-    return new Set();
+function onVisibility(): void {
+  clearTimeout(timer);
+  if (document.hidden) {
+    timer = setTimeout(stop, HIDDEN_MS);
+    return;
   }
+  start();
+  tell(ALL); // what came while it was hidden was not read
+}
+
+function start(): void {
+  if (!leave && !document.hidden) leave = follow(current()?.username ?? "", hear);
+}
+
+function stop(): void {
+  leave?.();
+  leave = undefined;
+  works = false;
+}
+
+function hear(news: News): void {
+  if (news.kind === "state") works = news.works;
+  else tell(news.topics === "everything" ? ALL : new Set(news.topics));
+}
+
+function tell(topics: ReadonlySet<Topic>): void {
+  for (const listener of [...listeners]) listener(topics);
 }

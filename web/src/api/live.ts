@@ -70,15 +70,10 @@ function start(): () => void {
     const parts = ALL.filter((part) => topics.has(part));
     if (parts.length > 0 && !document.hidden) refresh(...parts);
   });
-  const seen = (): void => {
-    if (!document.hidden) refresh();
-  };
-  document.addEventListener("visibilitychange", seen);
   tick();
   return () => {
     clearInterval(timer);
     stream();
-    document.removeEventListener("visibilitychange", seen);
     abort.abort();
     live = { members: [], resources: [], tasks: [], ready: false };
   };
