@@ -62,7 +62,7 @@ def create(
         if found != written:
             raise BackupError(f"'{path}' does not hold what was read from '{database}'")
         _sync_directory(directory)
-        for old in files.prune(directory, prefix, SUFFIX, keep):
+        for old in files.prune(directory, prefix, SUFFIX, keep, made=path):
             removed(old)
     except (OSError, sqlite3.Error, DumpError, UnsafeReadError, BackupError) as error:
         if path is not None:

@@ -39,10 +39,15 @@ def kept_files(directory: Path, prefix: str, suffix: str) -> list[Path]:
     return [path for _, _, path in sorted(found)]
 
 
-def prune(directory: Path, prefix: str, suffix: str, keep: int = KEEP) -> list[Path]:
-    """Remove all but the newest ``keep``; returns what was removed. Raises OSError."""
-    old = kept_files(directory, prefix, suffix)
-    old = old[: max(0, len(old) - keep)]
+def prune(
+    directory: Path, prefix: str, suffix: str, keep: int = KEEP, *, made: Path | None = None
+) -> list[Path]:
+    """Remove all but the newest ``keep``; returns what was removed. Raises OSError.
+
+    ``made`` was written just now and stays, though a clock that went back makes it look older than others.
+    """
+    old = [path for path in kept_files(directory, prefix, suffix) if path != made]
+    old = old[: max(0, len(old) + (made is not None) - keep)]
     for path in old:
         path.unlink(missing_ok=True)
     return old

@@ -27,7 +27,7 @@ def save_lost(directory: Path, lost: Iterable[LostEntry], now: int, *, prefix: s
                 archive.addfile(_header(entry), io.BytesIO(entry.data or b""))
         file.flush()
         os.fsync(fd)
-    files.prune(directory, prefix, SUFFIX, KEEP)
+    files.prune(directory, prefix, SUFFIX, KEEP, made=path)
     return path
 
 

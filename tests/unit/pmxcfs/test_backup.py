@@ -41,5 +41,13 @@ def test_the_newest_are_kept(tmp_path: Path) -> None:
     assert paths[-1].exists()
 
 
+def test_what_was_just_written_stays_when_the_clock_went_back(tmp_path: Path) -> None:
+    for number in range(KEEP):
+        save_lost(tmp_path, LOST, 1_700_000_100 + number)
+    path = save_lost(tmp_path, LOST, 1_600_000_000)
+    assert path.exists()
+    assert len(list(tmp_path.iterdir())) == KEEP
+
+
 def test_summary() -> None:
     assert summary(LostEntries(LOST * 4, diverged=True)).endswith("and 3 more")
