@@ -41,12 +41,13 @@ PACKAGES = (
     "nftables",
     "procps",
     "openssh-client",
-    # tests on this machine itself: a Corosync, an sshd and FUSE of their own
+    # tests on this machine itself: a Corosync, an sshd and FUSE of their own; RRD files
     "corosync",
     "openssh-server",
     "openssl",
     "fuse3",
     "sqlite3",
+    "librrd8",
 )
 TESTS = (
     # a browser; what its driver, a Node.js of its own, is linked with
