@@ -3,10 +3,11 @@
 from __future__ import annotations
 
 import os
+import re
 from collections.abc import Iterator
 
 import pytest
-from playwright.sync_api import expect
+from playwright.sync_api import Route, expect
 
 from tests.real.api_host import ApiHost
 from tests.real.web_page import Visitor, a_visitor
@@ -104,3 +105,22 @@ def test_many_tabs_of_a_browser_share_one_event_stream(visitor: Visitor) -> None
     assert streams == []  # the first one has it for all
     for page in pages[1:]:
         page.close()
+
+
+def test_the_system_log_grows_by_what_is_new_alone(host: ApiHost, visitor: Visitor) -> None:
+    page = visitor.page
+    asked: list[str] = []
+
+    def entries(route: Route) -> None:
+        asked.append(route.request.url.partition("?")[2])
+        number = len(asked)
+        entry = {"cursor": f"s=1;i={number}", "time": 1_700_000_000, "usec": 0, "priority": 6}
+        entry |= {"message": f"message {number}", "identifier": "sshd", "pid": "12"}
+        route.fulfill(json={"data": [entry]})
+
+    page.route("**/api2/json/nodes/*/journal*", entries)
+    with page.expect_request("**/nodes/*/journal?startcursor=*"):
+        visitor.open(f"node/{host.node}/syslog")
+    log = page.get_by_label(f"System log of {host.node}")
+    expect(log).to_contain_text(re.compile(r"sshd\[12\]: message 1\n.*sshd\[12\]: message 2"))
+    assert asked[0] == "lastentries=500"

@@ -19,7 +19,7 @@ export type NodeEntry = With<StatusEntry, "nodeid" | "local" | "online"> & { typ
 export type Resource = Row<ResultOf<"GET", "/cluster/resources">>;
 export type Task = Row<ResultOf<"GET", "/cluster/tasks">> | NodeTask;
 export type NodeTask = Row<ResultOf<"GET", "/nodes/{node}/tasks">>;
-export type LogLine = Row<ResultOf<"GET", "/nodes/{node}/syslog">>;
+export type JournalEntry = Row<ResultOf<"GET", "/nodes/{node}/journal">>;
 export type ClusterLogEntry = Row<ResultOf<"GET", "/cluster/log">>;
 
 /** A node section of corosync.conf: all values are strings. */
