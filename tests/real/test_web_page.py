@@ -124,3 +124,21 @@ def test_the_system_log_grows_by_what_is_new_alone(host: ApiHost, visitor: Visit
     log = page.get_by_label(f"System log of {host.node}")
     expect(log).to_contain_text(re.compile(r"sshd\[12\]: message 1\n.*sshd\[12\]: message 2"))
     assert asked[0] == "lastentries=500"
+
+
+def test_create_cluster_begins_with_the_address_of_the_host_name(visitor: Visitor) -> None:
+    page = visitor.page
+    own = {"type": "node", "id": "node/n1", "name": "n1", "nodeid": 0, "local": 1, "online": 1, "level": ""}
+    visitor.answer("/cluster/status", [own | {"ip": "10.0.0.1"}])
+    common = {"type": "eth", "active": 1, "method": "static", "priority": 1}
+    interfaces = [
+        {"iface": "ens1", "address": "10.9.0.1"} | common,
+        {"iface": "vmbr0", "address": "10.0.0.1"} | common,
+    ]
+    visitor.answer("/nodes/localhost/network", interfaces)
+    visitor.open("datacenter/cluster")
+    page.get_by_role("button", name="Create Cluster").click()
+    dialog = page.get_by_role("dialog", name="Create Cluster")
+    expect(dialog.get_by_label("Address of link 0")).to_have_value("10.0.0.1")
+    dialog.get_by_role("button", name="Add link").click()
+    expect(dialog.get_by_label("Address of link 1")).to_have_value("10.9.0.1")

@@ -1,6 +1,6 @@
 import { describe, expect, it } from "vitest";
 
-import { addLink, checkLinks, DUPLICATE_ADDRESS, DUPLICATE_NUMBER, isFaultless, linkParameters, ownAddresses, removeLink } from "../src/logic/links";
+import { addLink, checkLinks, DUPLICATE_ADDRESS, DUPLICATE_NUMBER, isFaultless, linkParameters, ownAddresses, preferring, removeLink } from "../src/logic/links";
 
 describe("the link editor", () => {
   it("gives a new row the lowest free number and the first unused address", () => {
@@ -46,5 +46,17 @@ describe("the link editor", () => {
       { iface: "eth2", type: "eth", address: "10.0.0.1", address6: "fd00::1" },
     ];
     expect(ownAddresses(interfaces).map(({ address }) => address)).toEqual(["10.0.0.1", "fd00::1", "10.1.0.1"]);
+  });
+
+  it("begins with the address of the node's host name, whatever its interface is called", () => {
+    const own = [
+      { address: "10.9.0.1", iface: "ens1" },
+      { address: "10.0.0.1", iface: "vmbr0" },
+    ];
+    const first = (ip: string | undefined) => addLink([], preferring(own, ip).map(({ address }) => address))[0]?.address;
+    expect(first("10.0.0.1")).toBe("10.0.0.1");
+    expect(first("192.0.2.1")).toBe("192.0.2.1"); // not listed, as in a container
+    expect(["127.0.1.1", "::1", "0.0.0.0", undefined, ""].map(first)).toEqual(Array(5).fill("10.9.0.1"));
+    expect(preferring(own, "10.0.0.1")).toHaveLength(2);
   });
 });

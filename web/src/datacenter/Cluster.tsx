@@ -40,6 +40,7 @@ export default function Cluster({ live }: { live: Live }): ReactElement {
     join.failure?.status === 424 || (join.failure?.message.includes("node is not in a cluster") ?? false);
   const isRoot = current()?.username === "root@pam";
   const isKnown = join.data !== undefined || join.failure !== undefined;
+  const hostAddress = live.members.find((member) => member.local)?.ip;
   const close = (): void => {
     setDialog(undefined);
     setRemoving(undefined);
@@ -83,9 +84,9 @@ export default function Cluster({ live }: { live: Live }): ReactElement {
           {live.cluster && <QuorumDevice />}
         </>
       )}
-      {dialog === "create" && <CreateDialog onClose={close} />}
+      {dialog === "create" && <CreateDialog hostAddress={hostAddress} onClose={close} />}
       {dialog === "information" && join.data && <JoinInformationDialog answer={join.data} onClose={close} />}
-      {dialog === "join" && <JoinDialog onClose={close} />}
+      {dialog === "join" && <JoinDialog hostAddress={hostAddress} onClose={close} />}
       {removing !== undefined && <RemoveNodeDialog node={removing} live={live} onClose={close} />}
     </>
   );

@@ -5,17 +5,23 @@ import { useEffect, useMemo, useState, type ReactElement } from "react";
 import { change } from "../api/client";
 import { usePolled } from "../api/hooks";
 import { useTasks } from "../app/tasksContext";
-import { addLink, checkLinks, isFaultless, linkParameters, ownAddresses, type Link } from "../logic/links";
+import { addLink, checkLinks, isFaultless, linkParameters, ownAddresses, preferring, type Link } from "../logic/links";
 import { clusterName } from "../logic/validation";
 import { FormDialog } from "../shared/FormDialog";
 import { Failure } from "../shared/Failure";
 import { TextField } from "../shared/fields";
 import { LinkEditor } from "./LinkEditor";
 
-export function CreateDialog({ onClose }: { onClose: () => void }): ReactElement {
+interface Props {
+  /** Where the node's host name leads to. */
+  hostAddress: string | undefined;
+  onClose: () => void;
+}
+
+export function CreateDialog({ hostAddress, onClose }: Props): ReactElement {
   const tasks = useTasks();
   const network = usePolled("/nodes/{node}/network", { node: "localhost" });
-  const addresses = useMemo(() => ownAddresses(network.data ?? []), [network.data]);
+  const addresses = useMemo(() => preferring(ownAddresses(network.data ?? []), hostAddress), [network.data, hostAddress]);
   const [name, setName] = useState("");
   const [links, setLinks] = useState<Link[]>();
   useEffect(() => {

@@ -5,7 +5,7 @@ import { useMemo, useState, type ReactElement } from "react";
 import { change } from "../api/client";
 import { usePolled } from "../api/hooks";
 import { decodeJoinInformation, INVALID, type JoinInformation } from "../logic/joinInformation";
-import { addLink, checkLinks, isFaultless, linkParameters, ownAddresses, type Link } from "../logic/links";
+import { addLink, checkLinks, isFaultless, linkParameters, ownAddresses, preferring, type Link } from "../logic/links";
 import { fingerprint as checkFingerprint, peerAddress } from "../logic/validation";
 import { Failure } from "../shared/Failure";
 import { AreaField, CheckField, TextField } from "../shared/fields";
@@ -15,9 +15,15 @@ import { LinkEditor } from "./LinkEditor";
 
 const LABELS = ["hostname", "fingerprint", "password"];
 
-export function JoinDialog({ onClose }: { onClose: () => void }): ReactElement {
+interface Props {
+  /** Where the node's host name leads to. */
+  hostAddress: string | undefined;
+  onClose: () => void;
+}
+
+export function JoinDialog({ hostAddress, onClose }: Props): ReactElement {
   const network = usePolled("/nodes/{node}/network", { node: "localhost" });
-  const addresses = useMemo(() => ownAddresses(network.data ?? []), [network.data]);
+  const addresses = useMemo(() => preferring(ownAddresses(network.data ?? []), hostAddress), [network.data, hostAddress]);
   const [isAssisted, setAssisted] = useState(true);
   const [encoded, setEncoded] = useState("");
   const [address, setAddress] = useState("");

@@ -19,13 +19,26 @@ export interface LinkFault {
   address?: string;
 }
 
+export interface OwnAddress {
+  address: string;
+  iface: string;
+}
+
 /** Addresses that this node has, by interface name. */
-export function ownAddresses(interfaces: readonly Pick<NetworkInterface, "iface" | "address" | "address6">[]): { address: string; iface: string }[] {
+export function ownAddresses(interfaces: readonly Pick<NetworkInterface, "iface" | "address" | "address6">[]): OwnAddress[] {
   return [...interfaces]
     .sort((one, other) => one.iface.localeCompare(other.iface, undefined, { numeric: true }))
     .flatMap(({ iface, address, address6 }) =>
       [address, address6].filter((text) => text !== undefined && text !== "").map((text) => ({ address: text ?? "", iface })),
     );
+}
+
+/** The address of the node's host name first: it is the default of link 0 (pvecm 1.4). Not when the name leads to
+ * the node itself alone, as Debian's installer writes it. */
+export function preferring(addresses: readonly OwnAddress[], hostAddress: string | undefined): OwnAddress[] {
+  if (!hostAddress || /^(127\.|::1$|0\.0\.0\.0$|::$)/.test(hostAddress)) return [...addresses];
+  const named = addresses.find(({ address }) => address === hostAddress) ?? { address: hostAddress, iface: "host name" };
+  return [named, ...addresses.filter((other) => other !== named)];
 }
 
 /** One more row: the lowest free number, the first address that is not used. The same rows when full. */
