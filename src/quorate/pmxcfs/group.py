@@ -354,7 +354,17 @@ class Group:
         left: Sequence[tuple[int, int]],
         joined: Sequence[tuple[int, int]],
     ) -> None:
-        self._events.append((self.machine.confchg, (members, left, joined)))
+        self._events.append((self._confchg, (members, left, joined)))
+
+    def _confchg(
+        self,
+        members: Sequence[tuple[int, int]],
+        left: Sequence[tuple[int, int]],
+        joined: Sequence[tuple[int, int]],
+        clock: Clock,
+    ) -> list[Effect]:
+        self._log.info("members: %s", ", ".join(f"{nodeid}/{pid}" for nodeid, pid in sorted(members)))
+        return self.machine.confchg(members, left, joined, clock)
 
     def _connection_lost(self) -> None:
         self._close()

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import logging
-from collections.abc import Callable, Iterator, Sequence
+from collections.abc import Iterator, Sequence
 from typing import Any
 
 import pytest
@@ -25,9 +25,8 @@ class Time:
 class FakeCpg:
     """Corosync as the test wants it."""
 
-    def __init__(self, world: World, deliver: Callable[[tuple[int, int], bytes], None]) -> None:
+    def __init__(self, world: World) -> None:
         self.world = world
-        self.deliver = deliver
         self.closed = False
         self._fd = 1000 + len(world.connections)
         world.connections.append(self)
@@ -56,9 +55,12 @@ class FakeCpg:
         return self.world.answer
 
     def dispatch(self) -> bool:
+        if self.world.changes:
+            self.world.callbacks["confchg"](*self.world.changes.pop(0))
+            return False
         if not self.world.incoming:
             raise LibraryError("cpg_dispatch")
-        self.deliver((1, 2), self.world.incoming.pop(0))
+        self.world.callbacks["deliver"]((1, 2), self.world.incoming.pop(0))
         return bool(self.world.incoming)
 
     def close(self) -> None:
@@ -107,8 +109,14 @@ class World:
         self.before = lambda: self.script.events.append(("before", ()))
         self.incoming: list[bytes] = []
         """Messages that Corosync has for the group; none: it is gone."""
+        self.changes: list[tuple[Any, Any, Any]] = []
+        """Configuration changes that a dispatch delivers, one each; then Corosync is gone."""
+        self.callbacks: dict[str, Any] = {}
+        self.lines: list[str] = []
         log = logging.Logger("group")
-        log.addHandler(logging.NullHandler())
+        handler = logging.Handler()
+        handler.emit = lambda record: self.lines.append(record.getMessage())  # type: ignore[method-assign]
+        log.addHandler(handler)
         self.group = Group(
             b"group\0",
             self.script,  # type: ignore[arg-type]
@@ -122,10 +130,11 @@ class World:
             connect=self._connect,
         )
 
-    def _connect(self, *, deliver: Callable[[tuple[int, int], bytes], None], confchg: object) -> FakeCpg:
+    def _connect(self, **callbacks: Any) -> FakeCpg:
+        self.callbacks = callbacks
         if self.refuse_connection:
             raise LibraryError("cpg_initialize")
-        return FakeCpg(self, deliver)
+        return FakeCpg(self)
 
     def _lost(self) -> None:
         self.lost += 1
@@ -233,6 +242,15 @@ def test_corosync_gone_while_sending_and_while_listening(world: World) -> None:
     next(iter(world.loop.readers.values()))()
     assert world.events()[-1] == "disconnected"
     assert world.lost == 2
+
+
+def test_a_change_of_members_is_told_and_logged(world: World) -> None:
+    world.group.connect()
+    members = [(20, 7), (10, 300)]
+    world.changes = [(members, [(30, 1)], [])]
+    next(iter(world.loop.readers.values()))()
+    assert world.script.events[-1] == ("confchg", (members, [(30, 1)], [], Clock(0, 0.0)))
+    assert world.lines[-1] == "members: 10/300, 20/7"
 
 
 def test_leaving_drops_what_was_not_sent(world: World) -> None:
