@@ -27,6 +27,7 @@ CLASSES = (
     "lost under a lock",
     "written without quorum",
     "hung",
+    "damaged record",
     "client died",
 )
 
@@ -43,6 +44,8 @@ def check(history: History) -> Findings:
     check_logs(history, promises, findings)
     check_locks(history, promises, findings)
     check_bounds(history, findings)
+    for text in history.damaged:
+        findings.add("damaged record", text)
     check_quorum(history, findings)
     return findings
 

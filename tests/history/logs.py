@@ -2,12 +2,11 @@
 
 from __future__ import annotations
 
-import math
 from collections.abc import Sequence
 
 from tests.history.findings import Findings
 from tests.history.node_values import read_log
-from tests.history.promises import Floors, Promises, by_key
+from tests.history.promises import AGED, Promises, by_key
 from tests.history.records import History, Operation
 
 NEVER = float("-inf")
@@ -55,36 +54,48 @@ class _Log:
         self._complete(who, op, set(numbers))
 
     def _complete(self, who: str, op: Operation | None, numbers: set[int]) -> None:
-        until = math.inf if op is None else op.ended
-        barrier = math.inf if op is None else self._promises.barrier(op)
-        since = NEVER if op is None else self._promises.served_since(op)
-        for append in self._sure:
-            own = op is not None and op.node == append.node and since <= append.ended < op.invoked
-            if append.number not in numbers and (append.ended < barrier or own):
-                kind = "lost" if op is None else "stale read"
-                excused = self._promises.rolled_back(append.ended, until)
-                excused = excused or (op is not None and self._promises.aged(op))
-                self._findings.add(kind, f"{who} lacks {append}", excused=excused)
         if op is None:
             for append in self._appends.values():
-                fragile = append.acknowledged and self._promises.fragile(append)
-                if fragile and append.number not in numbers:
-                    self._findings.add("lost", f"{who} lacks {append}", excused=True)
+                if append.acknowledged and append.number not in numbers:
+                    reason = self._promises.why_lost(append)
+                    self._findings.add("lost", f"{who} lacks {append}", excused=reason)
+            return
+        barrier, since = self._promises.barrier(op), self._promises.served_since(op)
+        newest = max(numbers, default=NEVER)
+        known = [
+            append
+            for append in self._sure
+            if append.ended < barrier
+            or append.number < newest
+            or (op.node == append.node and since <= append.ended < op.invoked)
+        ]
+        self._findings.judge("stale read", had_to=bool(known))
+        for append in known:
+            if append.number not in numbers:
+                reason = self._promises.why_lost(append, op.ended) or self._why_aged(op)
+                self._findings.add("stale read", f"{who} lacks {append}", excused=reason)
+
+    def _why_aged(self, op: Operation) -> str:
+        return AGED if self._promises.aged(op) else ""
 
     def monotonic(self, reads: Sequence[Operation]) -> None:
-        sure = {op.number for op in self._sure}
         served: dict[tuple[str, int], list[Operation]] = {}
         for op in reads:
             life = self._promises.life_of(op)
             if life is not None:
                 served.setdefault((op.node, life), []).append(op)
         for ops in served.values():
-            seen = Floors((op.ended, max(set(op.found or ()) & sure, default=NEVER)) for op in ops)
             for op in ops:
-                floor = seen.before(op.invoked)
-                missing = {number for number in sure if number <= floor} - set(op.found or ())
-                if missing:
-                    since = self._appends[min(missing)].ended
-                    text = f"{op} lacks {sorted(missing)}, and more had been seen on {op.node}"
-                    excused = self._promises.rolled_back(since, op.ended) or self._promises.aged(op)
-                    self._findings.add("not monotonic", text, excused=excused)
+                shown = {
+                    number: before
+                    for before in ops
+                    if before.ended < op.invoked
+                    for number in before.found or ()
+                }
+                self._findings.judge("not monotonic", had_to=bool(shown))
+                for number in sorted(shown.keys() - set(op.found or ())):
+                    append = self._appends.get(number)
+                    if append is not None:
+                        text = f"{op} lacks {append}, which had been seen on {op.node}"
+                        reason = self._promises.why_back(append, shown[number], op)
+                        self._findings.add("not monotonic", text, excused=reason)

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Mapping, Sequence
+from itertools import combinations
 
 from tests.history.findings import Findings
 from tests.history.node_values import content
@@ -29,8 +30,8 @@ def _one_winner(
 ) -> None:
     won = [op for op in attempts if op.acknowledged]
     if len(won) > 1:
-        sure = [op for op in won if not promises.fragile(op)]
-        excused = len(sure) < 2 or promises.rolled_back(won[0].ended, won[-1].ended)
+        reasons = [promises.why_both(one, other) for one, other in combinations(won, 2)]
+        excused = "" if "" in reasons else reasons[0]
         findings.add(kind, f"{key}: " + "; ".join(map(str, won)), excused=excused)
 
 
@@ -92,5 +93,4 @@ def _check_taken(
 
 
 def _lost(text: str, op: Operation, promises: Promises, findings: Findings) -> None:
-    excused = promises.fragile(op) or promises.rolled_back(op.ended, float("inf"))
-    findings.add("lost", text, excused=excused)
+    findings.add("lost", text, excused=promises.why_lost(op))

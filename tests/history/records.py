@@ -9,12 +9,14 @@ from __future__ import annotations
 
 import json
 import math
-from collections.abc import Iterable, Mapping
+from collections.abc import Iterator, Mapping
 from dataclasses import dataclass, field
 from typing import Any
 
 READS = frozenset({"read", "read-log", "read-slots", "read-whole", "enter"})
 """Kinds that change nothing; ``expire`` is neither a read nor acknowledged (core 7.5)."""
+MAX_SHOWN = 200
+"""Characters of a damaged line in a text."""
 
 
 @dataclass(slots=True)
@@ -88,6 +90,27 @@ class Life:
     last: float
 
 
+@dataclass(frozen=True, slots=True)
+class Kept:
+    """An entry that a node gave up, as its backup has it. ``data`` None: a directory. ``writer``: a node."""
+
+    writer: str
+    data: bytes | None
+
+
+@dataclass(frozen=True, slots=True)
+class Replacement:
+    """A node said that changes of its own were replaced by the cluster's state (G3).
+
+    ``since``: when it had last been in sync with all whom it met again then. ``kept``: what its backup has.
+    """
+
+    node: str
+    at: float
+    since: float
+    kept: Mapping[str, Kept]
+
+
 @dataclass(slots=True)
 class History:
     """Everything that the checker looks at."""
@@ -100,8 +123,13 @@ class History:
     """Processes that did not come back: with the call and the process's state."""
     died: list[str] = field(default_factory=list)
     """Processes that ended by an error of their own: a fault of the check itself."""
-    replaced: list[tuple[str, float]] = field(default_factory=list)
-    """When which node said that changes of its own were replaced by the cluster's state (G3)."""
+    damaged: list[str] = field(default_factory=list)
+    """Lines of the processes' files that cannot be read, or belong to no call."""
+    replaced: list[Replacement] = field(default_factory=list)
+    adopted: dict[str, list[float]] = field(default_factory=dict)
+    """When which node said that it took over a state in which something was missing or different."""
+    whole: dict[str, list[float]] = field(default_factory=dict)
+    """When which node said that it is in sync with all the others."""
     quorum_lost: list[tuple[str, float]] = field(default_factory=list)
     """When which node said that it has no quorum any more: it had been cut off some moments before."""
     final: dict[str, bytes | None] = field(default_factory=dict)
@@ -114,17 +142,10 @@ class History:
         self.faults.sort(key=lambda fault: fault.begin)
 
 
-def read_process(name: str, lines: Iterable[str]) -> tuple[list[Operation], list[str]]:
-    """The operations of one process's file, and the lines that are damaged (a node without power may leave
-    half a last line)."""
+def read_process(name: str, text: str, history: History) -> None:
+    """The operations of one process's file. What cannot be read is noted as damaged."""
     operations: dict[int, Operation] = {}
-    damaged = []
-    for line in lines:
-        try:
-            record = json.loads(line)
-        except ValueError:
-            damaged.append(line)
-            continue
+    for record in _lines(name, text, history):
         if record["t"] == "invoke":
             operations[record["i"]] = Operation(
                 name,
@@ -135,6 +156,8 @@ def read_process(name: str, lines: Iterable[str]) -> tuple[list[Operation], list
                 value=record.get("value"),
                 slot=record.get("slot", 0),
             )
+        elif record["i"] not in operations:
+            history.damaged.append(f"{name}: the outcome of a call that was never begun: {record}")
         else:
             op = operations[record["i"]]
             op.outcome = record["t"]
@@ -142,18 +165,31 @@ def read_process(name: str, lines: Iterable[str]) -> tuple[list[Operation], list
             op.found = record.get("value")
             op.bad = record.get("bad", "")
             op.error = record.get("error", "")
-    return list(operations.values()), damaged
+    history.operations += operations.values()
 
 
-def read_supervisor(node: str, lines: Iterable[str], history: History) -> None:
+def _lines(name: str, text: str, history: History) -> Iterator[Mapping[str, Any]]:
+    """The records. A node that lost power may leave half a last line, any other leaves whole ones."""
+    node = name.partition("-")[0]
+    lost_power = any(node in fault.off for fault in history.faults)
+    lines = text.split("\n")
+    if lines[-1] and not lost_power:
+        history.damaged.append(f"{name}: half a last line: {lines[-1][:MAX_SHOWN]!r}")
+    for line in lines[:-1]:
+        try:
+            record = json.loads(line)
+        except ValueError:
+            history.damaged.append(f"{name}: {line[:MAX_SHOWN]!r}")
+        else:
+            yield record
+
+
+def read_supervisor(name: str, text: str, history: History) -> None:
     """Daemons, stuck and dead processes that a node's supervisor saw."""
+    node = name.partition("-")[0]
     since: float | None = None
     at = 0.0
-    for line in lines:
-        try:
-            record: Mapping[str, Any] = json.loads(line)
-        except ValueError:
-            continue
+    for record in _lines(name, text, history):
         at = record["at"] / 1e9
         if record["t"] == "daemon":
             if since is not None:

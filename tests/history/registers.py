@@ -12,7 +12,7 @@ from collections.abc import Sequence
 from typing import NamedTuple
 
 from tests.history.findings import Findings
-from tests.history.promises import Floors, Promises
+from tests.history.promises import AGED, Floors, Promises
 from tests.history.records import Operation
 
 NEVER = float("-inf")
@@ -67,13 +67,37 @@ class Register:
         """What the node must know by now is not missing (at the end: what anybody was told)."""
         for value, op in looks:
             floor = self._floor(op)
+            kind = "lost" if op is None else "stale read"
+            if op is not None:
+                findings.judge(kind, had_to=floor > NEVER)
             if self._written_until(value, op) < floor:
                 until = math.inf if op is None else op.ended
-                kind = "lost" if op is None else "stale read"
-                newer = next(write for write in self._sure if write.invoked == floor)
-                text = f"{self.name}: {_who(op)} found {value!r}, older than {newer}"
-                excused = self._promises.rolled_back(newer.ended, until)
-                findings.add(kind, text, excused=excused or (op is not None and self._promises.aged(op)))
+                missing = [
+                    (write, self._promises.why_lost(write, until) or self._why_aged(op))
+                    for write in self._sure
+                    if self._known_to(write, op)
+                ]
+                self._report(kind, Look(value, op), missing, findings)
+
+    def _report(
+        self, kind: str, look: Look, writes: Sequence[tuple[Operation, str]], findings: Findings
+    ) -> None:
+        """Of the writes that are newer than what was seen, with what excuses that: one that nothing excuses,
+        if there is one."""
+        value, op = look
+        floor = self._written_until(value, op)
+        missing = [(write, reason) for write, reason in writes if write.invoked > floor]
+        newer, reason = max(missing, key=lambda pair: (not pair[1], pair[0].invoked))
+        findings.add(kind, f"{self.name}: {_who(op)} found {value!r}, older than {newer}", excused=reason)
+
+    def _why_aged(self, op: Operation | None) -> str:
+        return AGED if op is not None and self._promises.aged(op) else ""
+
+    def _known_to(self, write: Operation, op: Operation | None) -> bool:
+        if op is None or write.ended < self._promises.barrier(op):
+            return True
+        start = self._promises.served_since(op)
+        return write.node == op.node and start <= write.invoked and write.ended < op.invoked
 
     def _floor(self, op: Operation | None) -> float:
         """When the newest write was invoked that must be known: all before the node's last own change, and
@@ -93,21 +117,18 @@ class Register:
             if op is not None and life is not None:
                 served.setdefault((op.node, life), []).append((op, value))
         for reads in served.values():
-            seen = Floors(
-                (op.ended, write.invoked)
-                for op, value in reads
-                if (write := self._write_of(value)) is not None and not self._promises.fragile(write)
-            )
+            shown = [(op, write) for op, value in reads if (write := self._write_of(value)) is not None]
+            seen = Floors((op.ended, write.invoked) for op, write in shown)
             for op, value in reads:
                 floor = seen.before(op.invoked)
+                findings.judge("not monotonic", had_to=floor > NEVER)
                 if self._written_until(value, op) < floor:
-                    newer = next(write for write in self._sure if write.invoked == floor)
-                    text = f"{self.name}: {op} found {value!r} after {newer} had been seen on {op.node}"
-                    findings.add(
-                        "not monotonic",
-                        text,
-                        excused=self._promises.rolled_back(newer.ended, op.ended) or self._promises.aged(op),
-                    )
+                    missing = [
+                        (write, self._promises.why_back(write, before, op))
+                        for before, write in shown
+                        if before.ended < op.invoked
+                    ]
+                    self._report("not monotonic", Look(value, op), missing, findings)
 
     def _write_of(self, value: object) -> Operation | None:
         return None if value is ABSENT or isinstance(value, list) else self._writes.get(value)

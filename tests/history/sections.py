@@ -9,7 +9,7 @@ from collections.abc import Sequence
 from dataclasses import dataclass, field
 
 from tests.history.findings import Findings
-from tests.history.promises import Floors, Promises, by_key
+from tests.history.promises import Promises, by_key
 from tests.history.records import History, Operation
 
 LOCK_SECONDS = 120.0
@@ -68,10 +68,8 @@ def _exclusive(sections: Sequence[Section], promises: Promises, findings: Findin
     for section in sections:
         taken = section.lock.ended
         if latest is not None and taken < latest.valid_until:
-            fragile = promises.fragile(latest.lock) or promises.fragile(section.lock)
             text = f"{section.lock}, while it was held until {latest.valid_until:.3f} by {latest.lock}"
-            excused = fragile or promises.rolled_back(latest.lock.ended, taken)
-            findings.add("lock held twice", text, excused=excused)
+            findings.add("lock held twice", text, excused=promises.why_both(latest.lock, section.lock))
             latest = section  # what is wrong is told once
         elif latest is None or section.valid_until > latest.valid_until:
             latest = section
@@ -82,16 +80,20 @@ def _counted(sections: Sequence[Section], promises: Promises, findings: Findings
     comes twice or goes back."""
     leaves = [each.leave for each in sections if each.leave is not None]
     sure = [op for op in leaves if not promises.fragile(op)]
-    known = Floors((op.ended, op.value) for op in sure)
     late = {op.value for op in leaves if op.outcome == "info"}
     """Writes of unknown outcome may come at any time."""
     for section in sections:
         enter = section.enter
         if enter is None or not enter.acknowledged or enter.ended > section.valid_until:
             continue
-        floor = known.before(section.lock.invoked)
-        if enter.found < floor and enter.found not in late:
-            newest = next(op for op in sure if op.value == floor)
-            excused = promises.fragile(section.lock) or promises.rolled_back(newest.ended, enter.ended)
-            text = f"{enter} under {section.lock}, though {newest}"
-            findings.add("lost under a lock", text, excused=excused)
+        known = [op for op in sure if op.ended < section.lock.invoked]
+        findings.judge("lost under a lock", had_to=bool(known))
+        missing = [op for op in known if op.value > enter.found]
+        if missing and enter.found not in late:
+            reasons = {
+                op.value: promises.why_unaware(section.lock, op.ended) or promises.why_lost(op, enter.ended)
+                for op in missing
+            }
+            worst = max(missing, key=lambda op: (not reasons[op.value], op.value))
+            text = f"{enter} under {section.lock}, though {worst}"
+            findings.add("lost under a lock", text, excused=reasons[worst.value])

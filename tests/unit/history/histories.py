@@ -7,7 +7,7 @@ from typing import Any
 from tests.history.checker import check
 from tests.history.findings import Findings
 from tests.history.node_values import content, record_of, slot_of
-from tests.history.records import Fault, History, Life, Operation
+from tests.history.records import Fault, History, Kept, Life, Operation, Replacement
 
 NODES = ("n1", "n2", "n3")
 REGISTER = "history/r/0"
@@ -55,6 +55,15 @@ class Story:
 
     def fault(self, kind: str, at: float, until: float, **more: Any) -> None:
         self.history.faults.append(Fault(kind, kind, at, at, until, until, **more))
+
+    def replaced(self, node: str, since: float, at: float, **kept: str | None) -> None:
+        """A node lost changes of its own: tokens by path (with ``__`` for the slash); None: a directory."""
+        found = {
+            path.replace("__", "/"): Kept(node, None if token is None else content(token))
+            for path, token in kept.items()
+        }
+        self.history.replaced.append(Replacement(node, at, since, found))
+        self.history.adopted.setdefault(node, []).append(at)
 
     def final(self, path: str, value: str | None) -> None:
         """At the end a file has this value; None: it is a directory."""

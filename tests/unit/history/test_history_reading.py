@@ -4,8 +4,12 @@ from __future__ import annotations
 
 import json
 from itertools import islice
+from pathlib import Path
 
-from tests.history.figures import figures, recoveries, table
+import pytest
+
+from tests.history.evidence import Evidence, load
+from tests.history.figures import figures, recoveries, table, too_little
 from tests.history.node_values import (
     LARGE,
     content,
@@ -18,14 +22,14 @@ from tests.history.node_values import (
     value_in,
 )
 from tests.history.plan import HOST, KINDS, NETWORK, moves
-from tests.history.records import History, read_process, read_supervisor
-from tests.unit.history.histories import Story
+from tests.history.records import Fault, History, read_process, read_supervisor
+from tests.unit.history.histories import REGISTER, Story
 
 SECOND = 1_000_000_000
 
 
-def lines(*records: dict[str, object]) -> list[str]:
-    return [json.dumps(record) for record in records]
+def lines(*records: dict[str, object]) -> str:
+    return "".join(json.dumps(record) + "\n" for record in records)
 
 
 def test_a_value_is_recognised_and_nothing_else_is() -> None:
@@ -55,10 +59,32 @@ def test_a_process_is_read() -> None:
         {"t": "ok", "i": 1, "at": 2 * SECOND},
         {"t": "invoke", "i": 2, "op": "read", "key": "k", "at": 3 * SECOND},
     )
-    (first, second), damaged = read_process("n2-0.1", [*text, '{"t": "o'])
+    history = History(nodes=("n2",))
+    read_process("n2-0.1", text, history)
+    first, second = history.operations
     assert (first.node, first.outcome, first.invoked, first.ended) == ("n2", "ok", 1.0, 2.0)
     assert (second.outcome, second.ended) == ("info", float("inf"))
-    assert len(damaged) == 1
+    assert history.damaged == []
+
+
+@pytest.mark.parametrize(
+    ("damage", "off", "count"),
+    [
+        ('{"t": "o', (), 1),
+        ('{"t": "o', ("n1",), 1),
+        ('{"t": "o', ("n2",), 0),
+        ('{"t": "o\n{"t": "ok", "i": 1, "at": 1}\n', ("n2",), 1),
+        ('{"t": "ok", "i": 7, "at": 1}\n', ("n2",), 1),
+    ],
+)
+def test_damaged_lines_are_told(damage: str, off: tuple[str, ...], count: int) -> None:
+    """But the last line of a node that lost power: that may be cut."""
+    history = History(nodes=("n1", "n2"), faults=[Fault("power", "power", 1, 1, 2, 2, off=off)])
+    text = lines({"t": "invoke", "i": 1, "op": "mkdir", "key": "k", "at": SECOND})
+    read_process("n2-0.1", text + damage, history)
+    assert len(history.damaged) == count
+    read_supervisor("n2-supervisor.1", lines({"t": "alive", "at": SECOND}) + '{"t": ', history)
+    assert len(history.damaged) == count + (off != ("n2",))
 
 
 def test_a_supervisor_is_read() -> None:
@@ -71,7 +97,7 @@ def test_a_supervisor_is_read() -> None:
         {"t": "stuck", "p": "n1-0.1", "i": 3, "state": "D", "buried": False, "at": 9 * SECOND},
         {"t": "died", "p": "n1-1.1", "at": 10 * SECOND},
     )
-    read_supervisor("n1", text, history)
+    read_supervisor("n1-supervisor.1", text, history)
     assert [(life.first, life.last) for life in history.lives] == [(1.0, 6.0), (8.0, 10.0)]
     assert len(history.stuck) == len(history.died) == 1
 
@@ -109,3 +135,50 @@ def test_figures() -> None:
     assert result.by_kind["mkdir"] == [4, 3, 0, 1]
     assert result.faults == {"cut": 1, "loss": 1}
     assert "time to converge: min 2.01 s" in table(result)
+
+
+def test_a_history_in_which_everything_is_excused_proves_too_little() -> None:
+    story = Story()
+    for number in range(20):
+        process = f"n{number % 3 + 1}-0.1"
+        story.call(process, "lock", "l", 10.0 + number)
+        story.call(process, "enter", "l", 10.1 + number, found=number)
+        story.call(process, "leave", "l", 10.2 + number, value=number + 1)
+        story.call(process, "unlock", "l", 10.3 + number)
+        story.write(process, f"v{number}", 10.4 + number)
+        story.call(process, "mkdir", f"history/d/{number}", 10.5 + number)
+        story.read(process, f"v{number}", 10.6 + number)
+        story.final(f"history/d/{number}", None)
+    story.final(REGISTER, "v19")
+    result = figures(story.history, story.check())
+    assert too_little(result) == []
+    assert (result.noticed, result.unnoticed) == (21, 0)
+    assert result.judged["stale read"] == [20, 20]
+    assert result.judged["not monotonic"] == [17, 20]  # not the first of each node
+    story.fault("delay", 5.0, 40.0, disturbed=("n1", "n2", "n3"), throughout=True)
+    result = figures(story.history, story.check())
+    assert (result.certain, result.noticed, result.unnoticed) == (0, 0, 20)
+    assert len(too_little(result)) == 4
+    assert "noticed: 0 of 20 (0 %)" in table(result)
+
+
+def test_what_is_kept_of_a_run_is_the_same_history(tmp_path: Path) -> None:
+    one = {"__REALTIME_TIMESTAMP": "9", "__MONOTONIC_TIMESTAMP": "5", "MESSAGE": "[dcdb] members: 1/2"}
+    text = lines(
+        {"t": "invoke", "i": 1, "op": "mkdir", "key": "k", "at": SECOND}, {"t": "ok", "i": 1, "at": 7}
+    )
+    evidence = Evidence(
+        nodes=("n1",),
+        faults=[Fault("cut", "cut n1", 1.0, 2.0, 3.0, 4.0, disturbed=("n1",))],
+        healed=9.0,
+        final={"k": None, "f": b"\xff"},
+        processes={"n1-0.1": text, "n1-supervisor.1": lines({"t": "died", "p": "n1-0.1", "at": SECOND})},
+        journals={"n1": json.dumps(one)},
+        backups={"n1": {"replaced-1.tar.gz": b"z"}},
+    )
+    evidence.save(tmp_path)
+    assert load(tmp_path) == evidence
+    history = load(tmp_path).history()
+    assert history == evidence.history()
+    assert [op.kind for op in history.operations] == ["mkdir"]
+    assert len(history.died) == 1

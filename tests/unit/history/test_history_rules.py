@@ -20,6 +20,14 @@ def story() -> Story:
 # Names
 
 
+def test_the_second_knows_what_was_before_it_was_cut_off(story: Story) -> None:
+    story.call("n1-0.1", "mkdir", D, 1.0)
+    story.call("n2-0.1", "mkdir", D, 6.0)
+    story.fault("cut", 6.1, 9.0, disturbed=("n2",))
+    story.final(D, None)
+    assert kinds(story) == ["made twice"]
+
+
 def test_one_of_many_makes_a_name(story: Story) -> None:
     story.call("n1-0.1", "create", X, 1.0, value="a")
     story.call("n2-0.1", "create", X, 1.0, value="b", outcome="fail")
@@ -210,7 +218,14 @@ def test_a_lock_that_its_holder_lost_as_it_was_cut_off(story: Story) -> None:
     story.fault("cut", 1.3, 8.0, disturbed=("n1",))
     findings = story.check()
     assert findings.violations == []
-    assert [kind for kind, _ in findings.excused] == ["lock held twice"]
+    assert [kind for kind, *_ in findings.excused] == ["lock held twice"]
+
+
+def test_a_lock_that_its_holder_had_before_the_other_was_cut_off(story: Story) -> None:
+    section(story, "n1-0.1", 1.0, 0)
+    section(story, "n2-0.1", 20.0, 1, 21.0)
+    story.fault("cut", 20.3, 28.0, disturbed=("n2",))
+    assert kinds(story) == ["lock held twice"]
 
 
 def test_a_change_under_a_lock_that_is_lost(story: Story) -> None:
@@ -275,6 +290,11 @@ def test_a_call_that_never_came_back(story: Story) -> None:
 def test_a_process_that_was_given_up(story: Story) -> None:
     story.history.stuck.append("n1-0.1#4 in state D at 200.000")
     assert kinds(story) == ["hung"]
+
+
+def test_a_damaged_record(story: Story) -> None:
+    story.history.damaged.append('n1-0.1: \'{"t": "o\'')
+    assert kinds(story) == ["damaged record"]
 
 
 def test_a_client_that_died(story: Story) -> None:
