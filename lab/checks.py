@@ -42,6 +42,24 @@ RETRIED = ("on this machine", "on several nodes")
 MAX_RETRIED = 4
 """More failures than this are no bad luck; then nothing is tried again."""
 
+NEVER_RETRIED = (
+    "tests/lab/test_history.py::test_a_history_under_faults_keeps_every_promise",
+    "tests/lab/test_fs_replication.py::test_concurrent_writers_converge",
+    "tests/lab/test_fs_replication.py::test_private_files_are_never_open_to_the_api_user",
+    "tests/lab/test_fs_locks.py::test_exactly_one_of_three_takes_a_lock",
+    "tests/lab/test_fs_locks.py::test_what_is_changed_under_a_lock_is_never_lost",
+    "tests/lab/test_fs_restart.py::test_a_daemon_killed_while_it_writes_loses_nothing_acknowledged",
+    "tests/lab/test_fs_restart.py::test_all_daemons_killed_at_once",
+    "tests/real/test_pmxcfs_crashes.py::test_killed_and_powerless_at_any_instant",
+    "tests/real/test_pmxcfs_content.py::test_exactly_one_of_many_gets_the_lock",
+    "tests/real/test_pmxcfs_content.py::test_a_file_moved_to_a_private_place_is_private",
+    "tests/real/test_store_crashes.py::test_killed_at_any_instant",
+    "tests/real/test_store_crashes.py::test_power_lost_at_any_moment",
+    "tests/real/test_store_crashes.py::test_power_lost_with_the_end_of_the_log_not_on_disk",
+)
+"""What these find is a broken promise, which shows once in many runs: a second run that shows nothing proves
+nothing."""
+
 
 def write_reference() -> int:
     """Make docs/reference from the declarations; the exit status."""
@@ -82,6 +100,11 @@ def _try_again(title: str, code: int) -> int:
     cache = ROOT / ".pytest_cache/v/cache/lastfailed"
     failed = sorted(json.loads(cache.read_text())) if code == 1 and cache.exists() else []
     if not 0 < len(failed) <= MAX_RETRIED:
+        return code
+    final = [test for test in failed if test.partition("[")[0] in NEVER_RETRIED]
+    if final:
+        print(f"\n== {title}: not tried again, since a promise was broken:")
+        print("".join(f"  {test}\n" for test in final), end="", flush=True)
         return code
     print(f"\n== {title}: once more, what failed", flush=True)
     code = _run(("pytest", "-v", *failed))

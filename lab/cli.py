@@ -90,7 +90,7 @@ def _parser() -> argparse.ArgumentParser:
 
     command = commands.add_parser("history", help="clients on all nodes under random faults, and a check")
     command.add_argument("--minutes", type=float, default=15.0, metavar="N", help="of faults (15)")
-    command.add_argument("--seed", type=int, default=1, metavar="S", help="of operations and faults (1)")
+    command.add_argument("--seed", type=int, metavar="S", help="of operations and faults (a new one)")
     command.add_argument("--nodes", type=int, default=3, metavar="N", help="how many nodes (3)")
     command.add_argument("--kills", type=int, default=200, metavar="N", help="of a pmxcfs afterwards (200)")
     command.set_defaults(handler=_history)

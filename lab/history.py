@@ -16,8 +16,9 @@ MIN_NODES = 3
 CRASHES = "tests/real/test_pmxcfs_crashes.py"
 
 
-def history(*, minutes: float, seed: int, nodes: int, kills: int) -> int:
-    """Exit status 1 when something was violated. Raises LabError for numbers out of bounds."""
+def history(*, minutes: float, seed: int | None, nodes: int, kills: int) -> int:
+    """Exit status 1 when something was violated. ``seed`` None: a new one, which is printed. Raises LabError
+    for numbers out of bounds."""
     if nodes < MIN_NODES:
         raise LabError(
             f"The history check needs at least {MIN_NODES} nodes: a majority must survive a fault."
@@ -25,7 +26,8 @@ def history(*, minutes: float, seed: int, nodes: int, kills: int) -> int:
     if minutes <= 0 or kills < 0:
         raise LabError("Give a positive number of minutes, and no negative number of kills.")
     python = str(VENV / "bin/python")
-    options = ["--minutes", str(minutes), "--seed", str(seed), "--nodes", str(nodes)]
+    options = ["--minutes", str(minutes), "--nodes", str(nodes)]
+    options += [] if seed is None else ["--seed", str(seed)]
     codes = [_run([python, "-m", "tests.history.run", *options])]
     if kills:
         print(f"\nKilling a pmxcfs on a host of its own {kills} times ...", flush=True)

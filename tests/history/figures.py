@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import statistics
 from collections import Counter
-from collections.abc import Sequence
+from collections.abc import Collection, Sequence
 from dataclasses import dataclass, field, replace
 
 from tests.history.checker import check
@@ -90,15 +90,16 @@ def _if_all_were_lost(history: History) -> tuple[int, int]:
     return noticed, sum(kind == "lost" for kind, *_ in findings.excused)
 
 
-def too_little(result: Figures) -> list[str]:
-    """Why a run proves next to nothing although no promise was broken."""
+def too_little(result: Figures, faults: Collection[str]) -> list[str]:
+    """Why a run proves next to nothing although no promise was broken. ``faults``: kinds that it must have."""
     shares = {"changes that must be kept": (result.certain, result.changes_acknowledged, MIN_CERTAIN)}
     everything = result.noticed + result.unnoticed
     shares["losses that would be noticed"] = (result.noticed, everything, MIN_NOTICED)
     for kind, least in MIN_JUDGED.items():
         judged, looked = result.judged.get(kind, (0, 0))
         shares[f"readings judged for {kind!r}"] = (judged, looked, least)
-    return [
+    texts = [f"no fault of the kind {kind!r}" for kind in faults if kind not in result.faults]
+    return texts + [
         f"{name}: {part} of {whole}, below {least:.0%}"
         for name, (part, whole, least) in shares.items()
         if part < least * whole or not part

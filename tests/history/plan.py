@@ -24,6 +24,22 @@ HOST = (
     "clock",
 )
 KINDS = tuple(dict.fromkeys((*NETWORK, *HOST)))
+FIRST = (
+    "cut",
+    "one-way",
+    "links in turn",
+    "stop pmxcfs",
+    "stop corosync",
+    "kill pmxcfs",
+    "full disk",
+    "clock",
+)
+"""What also the shortest run has to show: these come before all others, each alone, whatever they take."""
+LONG_SECONDS = 600.0
+"""A run that lasts so long has had every kind."""
+FIRST_SECONDS = (2.0, 5.0)
+SECONDS = (2.0, 9.0)
+"""How long faults last."""
 TOGETHER = 0.25
 """How often a fault of the network and one of a host come together."""
 HURRY = 0.2
@@ -59,24 +75,32 @@ class Move:
 
 
 def moves(seed: int, nodes: Sequence[str], links: int) -> Iterator[Move]:
-    """Without end. Every kind comes once before any comes again, in random order."""
+    """Without end: first ``FIRST``, then the other kinds, then all of them again and again, each time in
+    another order."""
     random = Random(f"nemesis/{seed}")
-    waiting: list[str] = []
+    everything = [kind for kind in (*NETWORK, *HOST) if kind != "links in turn" or links > 1]
+    for kind in _shuffled(random, [kind for kind in FIRST if kind in everything]):
+        yield Move((_fault(random, kind, nodes),), round(random.uniform(*FIRST_SECONDS), 1), False, 0.5)
+    waiting = _shuffled(random, [kind for kind in everything if kind not in FIRST])
     while True:
-        if not waiting:
-            waiting = [kind for kind in (*NETWORK, *HOST) if kind != "links in turn" or links > 1]
-            random.shuffle(waiting)
-        kind = waiting.pop()
-        faults = [_fault(random, kind, nodes)]
-        if random.random() < TOGETHER:
-            other = random.choice(HOST if kind in NETWORK else ("cut", "split", "one-way", "loss", "delay"))
-            faults.append(_fault(random, other, nodes))
-        yield Move(
-            tuple(faults),
-            seconds=round(random.uniform(2.0, 9.0), 1),
-            hurry=random.random() < HURRY,
-            quiet=round(random.uniform(0.5, 3.0), 1),
-        )
+        for kind in waiting:
+            faults = [_fault(random, kind, nodes)]
+            if random.random() < TOGETHER:
+                other = random.choice(
+                    HOST if kind in NETWORK else ("cut", "split", "one-way", "loss", "delay")
+                )
+                faults.append(_fault(random, other, nodes))
+            yield Move(
+                tuple(faults),
+                seconds=round(random.uniform(*SECONDS), 1),
+                hurry=random.random() < HURRY,
+                quiet=round(random.uniform(0.5, 3.0), 1),
+            )
+        waiting = _shuffled(random, everything)
+
+
+def _shuffled(random: Random, kinds: Sequence[str]) -> list[str]:
+    return random.sample(kinds, len(kinds))
 
 
 def _fault(random: Random, kind: str, nodes: Sequence[str]) -> Fault:

@@ -21,7 +21,7 @@ from tests.history.node_values import (
     token_of,
     value_in,
 )
-from tests.history.plan import HOST, KINDS, NETWORK, moves
+from tests.history.plan import FIRST, FIRST_SECONDS, HOST, KINDS, NETWORK, moves
 from tests.history.records import Fault, History, read_process, read_supervisor
 from tests.unit.history.histories import REGISTER, Story
 
@@ -108,6 +108,12 @@ def test_the_same_seed_gives_the_same_plan() -> None:
     assert one == list(islice(moves(7, nodes, 2), 50))
     assert one != list(islice(moves(8, nodes, 2), 50))
     assert {move.faults[0].kind for move in one} == set(KINDS)
+    assert {move.faults[0].kind for move in one[: len(NETWORK) + len(HOST)]} == set(KINDS)
+    first = one[: len(FIRST)]
+    assert {move.faults[0].kind for move in first} == set(FIRST)
+    assert all(
+        len(move.faults) == 1 and not move.hurry and move.seconds <= FIRST_SECONDS[1] for move in first
+    )
     assert all(set(fault.nodes) <= set(nodes) for move in one for fault in move.faults)
 
 
@@ -151,14 +157,15 @@ def test_a_history_in_which_everything_is_excused_proves_too_little() -> None:
         story.final(f"history/d/{number}", None)
     story.final(REGISTER, "v19")
     result = figures(story.history, story.check())
-    assert too_little(result) == []
+    assert too_little(result, ()) == []
+    assert len(too_little(result, ("cut",))) == 1
     assert (result.noticed, result.unnoticed) == (21, 0)
     assert result.judged["stale read"] == [20, 20]
     assert result.judged["not monotonic"] == [17, 20]  # not the first of each node
     story.fault("delay", 5.0, 40.0, disturbed=("n1", "n2", "n3"), throughout=True)
     result = figures(story.history, story.check())
     assert (result.certain, result.noticed, result.unnoticed) == (0, 0, 20)
-    assert len(too_little(result)) == 4
+    assert len(too_little(result, ("delay",))) == 4
     assert "noticed: 0 of 20 (0 %)" in table(result)
 
 

@@ -1,0 +1,57 @@
+"""What ./dev test tries again, and what it never does."""
+
+from __future__ import annotations
+
+import json
+from collections.abc import Sequence
+from pathlib import Path
+
+import pytest
+
+from lab import checks
+from lab.setup import ROOT
+
+OTHER = "tests/lab/test_statd.py::test_lists_of_tasks_are_told"
+PART = (("on several nodes", ("pytest", "-v", "tests/lab")),)
+
+
+class Runs:
+    """Programs that end as the test wants it; what pytest remembers of its failures."""
+
+    def __init__(self, root: Path, failed: Sequence[str], codes: Sequence[int]) -> None:
+        self.calls: list[Sequence[str]] = []
+        self._codes = list(codes)
+        cache = root / ".pytest_cache/v/cache"
+        cache.mkdir(parents=True)
+        (cache / "lastfailed").write_text(json.dumps(dict.fromkeys(failed, True)))
+
+    def __call__(self, argv: Sequence[str]) -> int:
+        self.calls.append(argv)
+        return self._codes[len(self.calls) - 1]
+
+
+def run(monkeypatch: pytest.MonkeyPatch, root: Path, failed: Sequence[str], *codes: int) -> tuple[int, int]:
+    """The exit status, and how often something was run."""
+    runs = Runs(root, failed, codes)
+    monkeypatch.setattr(checks, "ROOT", root)
+    monkeypatch.setattr(checks, "_run", runs)
+    return checks._run_all(PART), len(runs.calls)
+
+
+def test_what_depends_on_load_is_tried_again(monkeypatch: pytest.MonkeyPatch, tmp_path: Path) -> None:
+    assert run(monkeypatch, tmp_path, [OTHER], 1, 0) == (0, 2)
+
+
+def test_and_fails_when_it_fails_again(monkeypatch: pytest.MonkeyPatch, tmp_path: Path) -> None:
+    assert run(monkeypatch, tmp_path, [OTHER], 1, 1) == (1, 2)
+
+
+@pytest.mark.parametrize("test", checks.NEVER_RETRIED)
+def test_a_broken_promise_is_final(monkeypatch: pytest.MonkeyPatch, tmp_path: Path, test: str) -> None:
+    assert run(monkeypatch, tmp_path, [OTHER, f"{test}[1]"], 1) == (1, 1)
+
+
+@pytest.mark.parametrize("test", checks.NEVER_RETRIED)
+def test_these_tests_exist(test: str) -> None:
+    file, _, name = test.partition("::")
+    assert f"def {name}(" in (ROOT / file).read_text()
