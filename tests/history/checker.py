@@ -2,15 +2,22 @@
 
 from __future__ import annotations
 
+from collections.abc import Sequence
+
 from tests.history.bounds import check_bounds, check_quorum
 from tests.history.findings import Findings
 from tests.history.logs import check_logs
 from tests.history.node_values import SLOTS, read_slots, read_whole, value_in
 from tests.history.once import check_once
 from tests.history.promises import Promises, by_key
-from tests.history.records import History
+from tests.history.records import History, Operation
 from tests.history.registers import Look, Register
 from tests.history.sections import check_locks
+
+IN_PLACE = "the file was being written in place"
+
+LATE_SECONDS = 5.0
+"""No node is so far behind another that is in sync with it."""
 
 CLASSES = (
     "lost",
@@ -80,7 +87,23 @@ def _check_slots(history: History, promises: Promises, findings: Findings) -> No
 def _check_wholes(history: History, promises: Promises, findings: Findings) -> None:
     reads = by_key(history.operations, ("read-whole",))
     for key, writes in by_key(history.operations, ("whole",)).items():
-        looks = [Look([op.bad] if op.bad else op.found, op) for op in reads.get(key, ()) if op.acknowledged]
+        looks = []
+        for op in reads.get(key, ()):
+            if op.acknowledged and op.torn is not None and _is_written_in_place(op, writes, promises):
+                looks += [Look(token, op) for token in op.torn]
+                findings.add("never written", f"{key}: {op}: {op.bad[:200]}", excused=IN_PLACE)
+            elif op.acknowledged:
+                looks.append(Look([op.bad] if op.bad else op.found, op))
         end = read_whole(history.final.get(key))
         looks.append(Look([end["bad"]] if "bad" in end else end["value"], None))
         Register(key, writes, promises).check(looks, findings)
+
+
+def _is_written_in_place(read: Operation, writes: Sequence[Operation], promises: Promises) -> bool:
+    """Whether the file may change under the read: a write is on its way that the node need not know yet."""
+    barrier = max(promises.barrier(read), read.invoked - LATE_SECONDS)
+    return any(
+        write.invoked < read.ended and (not write.acknowledged or write.ended > barrier)
+        for write in writes
+        if write.outcome != "fail"
+    )

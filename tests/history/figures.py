@@ -91,7 +91,7 @@ def _if_all_were_lost(history: History) -> tuple[int, int]:
 
 
 def too_little(result: Figures, faults: Collection[str]) -> list[str]:
-    """Why a run proves next to nothing although no promise was broken. ``faults``: kinds that it must have."""
+    """Why a run proves next to nothing although no promise was broken. ``faults``: kinds it must have had."""
     shares = {"changes that must be kept": (result.certain, result.changes_acknowledged, MIN_CERTAIN)}
     everything = result.noticed + result.unnoticed
     shares["losses that would be noticed"] = (result.noticed, everything, MIN_NOTICED)

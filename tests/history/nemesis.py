@@ -17,9 +17,10 @@ from tests.history.records import Fault as Recorded
 CLOCK_FILE = "var/lib/history-clock"
 LARGE = "/etc/pve/large-"
 LARGE_FILES = 16
-"""Of a megabyte each: more than the database's log keeps allocated."""
-LARGE_SECONDS = 120.0
-"""Without quorum each of them may take the bound of a call."""
+"""Of a megabyte each, at most: more than the database's log keeps allocated."""
+LARGE_SECONDS = 40.0
+"""For one of them, and after which no other is begun. Without quorum it may take the bound of a call."""
+PROBE = "/etc/pve/full-probe"
 OLD_SECONDS = 2.0
 """How much older a database is that a node comes back with after power loss, at least."""
 START_CLIENT = Callable[[Node], None]
@@ -219,13 +220,19 @@ class Nemesis:
 
     def _apply_full_disk(self, fault: Fault) -> None:
         """The database writes into room that it has already, until something large comes."""
-        self._lab.node(fault.nodes[0]).fill_disk()
-        script = f"for i in $(seq {LARGE_FILES}); do head -c 1000000 /dev/urandom > {LARGE}$i; done"
-        self._other(fault).run(["sh", "-c", script], check=False, timeout=LARGE_SECONDS)
+        full = self._lab.node(fault.nodes[0])
+        full.fill_disk()
+        deadline = time.monotonic() + LARGE_SECONDS
+        for number in range(LARGE_FILES):
+            script = f"head -c 1000000 /dev/urandom > {LARGE}{number}"
+            self._other(fault).run(["sh", "-c", script], check=False, timeout=LARGE_SECONDS)
+            probe = full.run(["sh", "-c", f"mkdir {PROBE} && rmdir {PROBE}"], check=False)
+            if probe.returncode or time.monotonic() > deadline:
+                break
 
     def _heal_full_disk(self, fault: Fault) -> None:
         self._lab.node(fault.nodes[0]).free_disk()
-        script = f"rm -f {LARGE}*"
+        script = f"rm -rf {LARGE}* {PROBE}"
         self._other(fault).run(["sh", "-c", script], check=False, timeout=LARGE_SECONDS)
 
     def _other(self, fault: Fault) -> Node:

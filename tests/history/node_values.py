@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import hashlib
+import re
 from collections.abc import Callable
 from typing import Any
 
@@ -10,6 +11,8 @@ RECORD = 32
 """Bytes of a record in a log file."""
 SLOT = 64
 SLOTS = 8
+PAGE = 4096
+LINE = re.compile(rb"(n\d+-\d+\.\d+:\d+L?) [0-9a-f]{64}\n")
 LARGE = "L"
 """Ends the token of a value that is long."""
 
@@ -75,11 +78,33 @@ def read_slots(data: bytes | None) -> Result:
 
 
 def read_whole(data: bytes | None) -> Result:
-    """The token, None without a file, an empty text between the truncation and the content."""
+    """The token, None without a file, an empty text between the truncation and the content; or several tokens
+    that it is torn between."""
     if data == b"":
         return {"value": ""}
     value = value_in(data)
-    return {"bad": value[0]} if isinstance(value, list) else {"value": value}
+    if data is None or not isinstance(value, list):
+        return {"value": value}
+    tokens = torn_between(data)
+    return {"bad": value[0]} if tokens is None else {"torn": tokens, "bad": value[0]}
+
+
+def torn_between(data: bytes) -> list[str] | None:
+    """The values of which every page shows one, up to its end and then zeros, or as much of it as there is
+    room; None when there is anything else. None of them: all is zeros."""
+    tokens: list[str] = []
+    for start in range(0, len(data), PAGE):
+        page = data[start : start + PAGE]
+        if not page.strip(b"\0"):
+            continue
+        found = LINE.search(page)
+        for token in tokens[-1:] if found is None else [found[1].decode()]:
+            if page == content(token)[start : start + len(page)].ljust(len(page), b"\0"):
+                tokens += [token] if token not in tokens else []
+                break
+        else:
+            return None
+    return tokens
 
 
 def _fields(data: bytes, size: int) -> list[str] | None:

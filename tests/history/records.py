@@ -37,6 +37,8 @@ class Operation:
     """What it read."""
     bad: str = ""
     """Content that is nobody's."""
+    torn: list[str] | None = None
+    """The values that such a content is made of."""
     error: str = ""
 
     @property
@@ -164,6 +166,7 @@ def read_process(name: str, text: str, history: History) -> None:
             op.ended = record["at"] / 1e9
             op.found = record.get("value")
             op.bad = record.get("bad", "")
+            op.torn = record.get("torn")
             op.error = record.get("error", "")
     history.operations += operations.values()
 

@@ -44,6 +44,21 @@ def test_a_value_is_recognised_and_nothing_else_is() -> None:
     assert "bad" in read_whole(b"n1")
 
 
+def test_a_content_that_is_torn_between_values() -> None:
+    old, new, short = content("n1-0.1:24"), content("n1-0.1:11"), content("n1-0.1:20")
+    assert (len(old), len(new), len(short)) == (9225, 9075, 375)
+    assert read_whole(new.ljust(len(old), b"\0"))["torn"] == ["n1-0.1:11"]  # the old size
+    assert read_whole(old[: len(new)])["torn"] == ["n1-0.1:24"]  # the new size
+    assert read_whole(old[:4096] + new[4096:])["torn"] == ["n1-0.1:24", "n1-0.1:11"]
+    assert read_whole(new[:8192] + bytes(1033))["torn"] == ["n1-0.1:11"]
+    assert read_whole(short.ljust(9225, b"\0"))["torn"] == ["n1-0.1:20"]
+    assert read_whole(new[:8200])["torn"] == ["n1-0.1:11"]  # no whole line in its last page
+    assert read_whole(bytes(9225))["torn"] == []
+    for wrong in (old[1:], old[:100] + new[100:], old[:4000] + bytes(96) + old[4096:], old + b"x", b"\0x"):
+        assert "torn" not in read_whole(wrong)
+        assert "bad" in read_whole(wrong)
+
+
 def test_records_and_slots() -> None:
     assert read_log(record_of("n1-0.1:7") + record_of("n1-0.1:9")) == {"value": [7, 9]}
     assert "bad" in read_log(record_of("n1-0.1:7")[:-1])

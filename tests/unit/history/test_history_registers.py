@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import pytest
 
+from tests.history.checker import IN_PLACE
 from tests.history.records import Life
 from tests.unit.history.histories import REGISTER, Story, kinds
 
@@ -213,6 +214,37 @@ def test_slots_are_registers_of_their_own(story: Story) -> None:
     story.final_slots(SLOTS, "n1-0.1:1")
     assert kinds(story) == ["lost"]
     story.history.final[SLOTS] = b"something else"
+    assert kinds(story) == ["never written"]
+
+
+def torn(story: Story, at: float, *tokens: str) -> None:
+    story.call("n2-0.1", "read-whole", WHOLE, at, bad="...", torn=list(tokens))
+
+
+def test_a_file_is_torn_only_while_it_is_written_in_place(story: Story) -> None:
+    story.call("n1-0.1", "whole", WHOLE, 1.0, value="a")
+    story.call("n1-0.1", "whole", WHOLE, 12.0, 13.0, value="b")
+    torn(story, 12.5, "a", "b")
+    torn(story, 12.6)
+    story.final(WHOLE, "b")
+    findings = story.check()
+    assert findings.violations == []
+    assert [reason for *_, reason in findings.excused] == [IN_PLACE] * 2
+    torn(story, 30.0, "a", "b")
+    assert kinds(story) == ["never written"]
+
+
+def test_a_file_is_torn_between_present_values_alone(story: Story) -> None:
+    story.call("n1-0.1", "whole", WHOLE, 1.0, value="a")
+    story.call("n1-0.1", "whole", WHOLE, 2.0, value="b")
+    story.call("n2-0.1", "mkdir", "history/d/1", 3.0)
+    story.call("n1-0.1", "whole", WHOLE, 4.0, 5.0, value="c")
+    torn(story, 4.5, "a", "c")
+    story.final(WHOLE, "c")
+    story.final("history/d/1", None)
+    assert kinds(story) == ["stale read"]
+    story.history.operations.pop()
+    torn(story, 4.5, "x", "c")
     assert kinds(story) == ["never written"]
 
 
