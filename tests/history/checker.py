@@ -13,6 +13,7 @@ from tests.history.promises import Promises, by_key
 from tests.history.records import History, Operation
 from tests.history.registers import Look, Register
 from tests.history.sections import check_locks
+from tests.history.status import check_status
 
 IN_PLACE = "the file was being written in place"
 
@@ -33,6 +34,8 @@ CLASSES = (
     "lock held twice",
     "lost under a lock",
     "written without quorum",
+    "status not told",
+    "logs differ",
     "hung",
     "damaged record",
     "client died",
@@ -50,6 +53,7 @@ def check(history: History) -> Findings:
     check_once(history, promises, findings)
     check_logs(history, promises, findings)
     check_locks(history, promises, findings)
+    check_status(history, promises, findings)
     check_bounds(history, findings)
     for text in history.damaged:
         findings.add("damaged record", text)

@@ -36,6 +36,8 @@ class Evidence:
     """Files of the processes and supervisors by name, without ``.jsonl``."""
     journals: dict[str, str] = field(default_factory=dict)
     """By node: journalctl's answer to ``JOURNAL_FIELDS`` for pmxcfs."""
+    looks: dict[str, dict[str, Any]] = field(default_factory=dict)
+    """By node: what ``node_status.look`` found at the end."""
     backups: dict[str, dict[str, bytes]] = field(default_factory=dict)
     """By node and name: what it put aside before it took over another's state."""
 
@@ -43,6 +45,8 @@ class Evidence:
         history = History(self.nodes, faults=list(self.faults), final=dict(self.final), healed=self.healed)
         for name, text in sorted(self.processes.items()):
             (read_supervisor if "-supervisor" in name else read_process)(name, text, history)
+        for node, look in self.looks.items():
+            history.known[node], history.logs[node] = look["keys"], look["log"]
         for node, text in self.journals.items():
             read_journal(node, read_lines(text), self.backups.get(node, {}), history)
         return history
@@ -54,6 +58,7 @@ class Evidence:
         }
         faults = [asdict(fault) for fault in self.faults]
         facts = {"nodes": self.nodes, "faults": faults, "healed": self.healed, "final": final}
+        facts["looks"] = self.looks
         (directory / FACTS).write_text(json.dumps(facts, indent=1))
         (directory / PROCESSES).mkdir()
         for name, text in self.processes.items():
@@ -77,6 +82,7 @@ def load(directory: Path) -> Evidence:
         {path: None if data is None else b64decode(data) for path, data in facts["final"].items()},
         {path.stem: path.read_text() for path in (directory / PROCESSES).iterdir()},
         {node: (directory / f"{node}.json").read_text() for node in nodes},
+        facts["looks"],
         {node: _files((directory / BACKUPS / node).glob("*")) for node in nodes},
     )
 

@@ -5,7 +5,7 @@
 Every process appends JSON lines to its own file outside the cluster's file system: one before the call, one
 after it, stamped with the monotonic clock, which all nodes of a lab share. This supervisor watches them:
 whoever does not come back within a bound is recorded as stuck, killed and replaced. It also records which
-pmxcfs runs. Ends when its standard input closes. Standard library only.
+pmxcfs runs. Ends when its standard input closes. Standard library, and the project's client for IPC.
 """
 
 from __future__ import annotations
@@ -22,6 +22,7 @@ import traceback
 from pathlib import Path
 from typing import Any
 
+from tests.history.node_status import StatusWorker
 from tests.history.node_worker import Recorder, Stopped, Worker
 
 STUCK_SECONDS = 120.0
@@ -39,8 +40,9 @@ class Supervisor:
     def __init__(self, plan: dict[str, Any]) -> None:
         self._plan = plan
         self._recorder = Recorder(f"{plan['directory']}/{plan['node']}-supervisor.{plan['life']}.jsonl")
-        self._place = mmap.mmap(-1, 16 + 16 * plan["workers"])
-        self._lives = dict.fromkeys(range(plan["workers"]), plan["life"] * 100)
+        processes = plan["workers"] + 1  # the last one speaks to the daemon by IPC
+        self._place = mmap.mmap(-1, 16 + 16 * processes)
+        self._lives = dict.fromkeys(range(processes), plan["life"] * 100)
         self._pids: dict[int, int] = {}
         self._daemon = ""
         self._seen = 0
@@ -63,7 +65,9 @@ class Supervisor:
         if pid == 0:
             code = 1
             try:
-                Worker(self._plan, number, self._lives[number], self._place).run()
+                files = number < self._plan["workers"]
+                kind = Worker if files else StatusWorker
+                kind(self._plan, number, self._lives[number], self._place).run()
             except Stopped:
                 code = 0
             finally:

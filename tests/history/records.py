@@ -15,6 +15,10 @@ from typing import Any
 
 READS = frozenset({"read", "read-log", "read-slots", "read-whole", "enter"})
 """Kinds that change nothing; ``expire`` is neither a read nor acknowledged (core 7.5)."""
+STATUS = frozenset({"tell", "ask", "note"})
+"""Kinds that go to the daemon by IPC: status keys and log entries, which need no quorum (G9)."""
+NO_CHANGES = READS | STATUS | {"expire"}
+"""Kinds after which the file system is as it was, or may be."""
 MAX_SHOWN = 200
 """Characters of a damaged line in a text."""
 
@@ -51,7 +55,7 @@ class Operation:
 
     @property
     def changes(self) -> bool:
-        return self.kind not in READS and self.kind != "expire"
+        return self.kind not in NO_CHANGES
 
     def __str__(self) -> str:
         times = f"{self.invoked:.3f}-{self.ended:.3f}"
@@ -136,6 +140,10 @@ class History:
     """When which node said that it has no quorum any more: it had been cut off some moments before."""
     final: dict[str, bytes | None] = field(default_factory=dict)
     """Path to content of every file at the end, to None for directories."""
+    known: dict[str, dict[str, str | None]] = field(default_factory=dict)
+    """Node that was asked at the end, then "NODE KEY": the status value that it knows."""
+    logs: dict[str, list[str]] = field(default_factory=dict)
+    """The cluster log of every node at the end."""
     healed: float = 0.0
     """When the last fault was taken away."""
 

@@ -13,10 +13,11 @@ import shutil
 import struct
 import time
 from collections.abc import Callable, Sequence
+from contextlib import suppress
 from dataclasses import asdict, dataclass
 from pathlib import Path
 
-from lab import Lab, LabError, Node, Process
+from lab import Lab, LabError, Node, Process, WaitTimeoutError, wait_for
 from lab.disk import disk_of
 from lab.journals import TRACEBACK, JournalWatch
 from lab.record import node_number
@@ -33,7 +34,7 @@ from tests.history.watch import DIRECTORY, Watch, directory_of
 from tests.lab.support_fs import PVE, PYTHON, prepare, wait_converged, wait_ready
 
 HERE = Path(__file__).parent
-PROGRAMS = ("node_client.py", "node_worker.py", "node_calls.py", "node_values.py")
+PROGRAMS = ("node_client.py", "node_worker.py", "node_status.py", "node_calls.py", "node_values.py")
 ARTIFACTS = HERE.parents[1] / "artifacts/history"
 DISK_MIB = 192
 """For the database, its log, and what a few synchronisations save."""
@@ -44,7 +45,8 @@ PAUSE = 0.03
 """Mean seconds between two operations of a process: enough to meet, and the machine can still breathe."""
 RECOVER_SECONDS = 90.0
 """After the end of a fault every node must be writable again; the longest bound inside is 30 s."""
-START_SECONDS = 30.0
+STATUS_SECONDS = 20.0
+"""After that: several synchronisations later."""
 LOST = "backup/replaced-*"
 """What a node puts aside, below its disk; it keeps the newest ten."""
 MAX_SHOWN = 20
@@ -149,6 +151,7 @@ class Run:
                     path = tree.path_of(entry).decode()
                     evidence.final[path] = None if entry.children is not None else entry.data or b""
         identical = time.monotonic() - healed
+        self._look_at_status()
         evidence.faults = list(self._nemesis.done)
         self._gather()
         history = evidence.history()
@@ -158,6 +161,19 @@ class Run:
             findings.add("too little judged", text)
         findings.violations = self._findings.violations + findings.violations
         return Result(history, findings, result, identical)
+
+    def _look_at_status(self) -> None:
+        """Until all know the same; what differs then is the checker's business."""
+        looks = self.evidence.looks
+
+        def same() -> bool:
+            for node in self._lab.nodes:
+                argv = [PYTHON, "-m", "tests.history.node_status", *self._nodes]
+                looks[node.name] = json.loads(node.run(argv).stdout)
+            return all(look == looks[self._nodes[0]] for look in looks.values())
+
+        with suppress(WaitTimeoutError):
+            wait_for(same, timeout=STATUS_SECONDS, what="the same status everywhere")
 
     def keep(self, directory: Path, result: Result | None) -> None:
         """Write histories, journals and the result for somebody to look at."""
@@ -183,6 +199,7 @@ class Run:
         self._lives[node.name] = self._lives.get(node.name, 0) + 1
         plan = {
             "node": node.name,
+            "nodes": self._nodes,
             "everyone": WORKERS * len(self._nodes),
             "index": WORKERS * (node_number(node.name) - 1),
             "started": self._started,

@@ -7,7 +7,7 @@ import time
 from pathlib import Path
 
 from lab import Lab
-from tests.history.records import READS
+from tests.history.records import NO_CHANGES
 
 DIRECTORY = "/var/lib/quorate-history"
 """Inside a node; on its own disk, outside the cluster's file system."""
@@ -62,5 +62,5 @@ class Watch:
                 continue
             invoked, kind = self._open.pop(mark)
             self.outcomes[record["t"]] += 1
-            if record["t"] == "ok" and kind not in READS and kind != "expire":
+            if record["t"] == "ok" and kind not in NO_CHANGES:
                 self.latest[node] = max(self.latest[node], invoked)

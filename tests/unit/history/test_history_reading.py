@@ -196,6 +196,7 @@ def test_what_is_kept_of_a_run_is_the_same_history(tmp_path: Path) -> None:
         final={"k": None, "f": b"\xff"},
         processes={"n1-0.1": text, "n1-supervisor.1": lines({"t": "died", "p": "n1-0.1", "at": SECOND})},
         journals={"n1": json.dumps(one)},
+        looks={"n1": {"keys": {"n1 history/a": "x"}, "log": ["one"]}},
         backups={"n1": {"replaced-1.tar.gz": b"z"}},
     )
     evidence.save(tmp_path)
@@ -204,3 +205,4 @@ def test_what_is_kept_of_a_run_is_the_same_history(tmp_path: Path) -> None:
     assert history == evidence.history()
     assert [op.kind for op in history.operations] == ["mkdir"]
     assert len(history.died) == 1
+    assert (history.known, history.logs) == ({"n1": {"n1 history/a": "x"}}, {"n1": ["one"]})

@@ -7,7 +7,8 @@ import math
 import pytest
 
 from tests.history.checker import CLASSES
-from tests.unit.history.histories import LOG, Story, kinds
+from tests.history.records import Life
+from tests.unit.history.histories import END, LOG, Story, kinds
 
 X, D, M = "history/x/2", "history/d/3", "history/m/4"
 
@@ -239,6 +240,61 @@ def test_a_write_of_unknown_outcome_may_come_late(story: Story) -> None:
     story.history.operations[-2].outcome = "info"
     section(story, "n2-0.1", 3.0, 0, 4.0)
     section(story, "n2-0.1", 5.0, 1, 6.0)
+    assert kinds(story) == []
+
+
+# Status
+
+KEY = "n1 history/a"
+
+
+def test_what_a_daemon_was_told_all_know_at_the_end(story: Story) -> None:
+    story.call("n1-3.1", "tell", KEY, 1.0, value="a")
+    story.call("n1-3.1", "tell", KEY, 2.0, value="b")
+    story.call("n1-3.1", "tell", KEY, 3.0, value="c", outcome="info")
+    story.call("n1-3.1", "ask", KEY, 4.0, found="b")
+    story.call("n2-3.1", "ask", KEY, 4.0, found="a")  # no promise before all is whole
+    story.history.known = {"n1": {KEY: "c"}, "n2": {KEY: "b"}, "n3": {KEY: "b"}}
+    findings = story.check()
+    assert findings.violations == []
+    assert findings.judged["status not told"] == 4
+    for missing in ("a", None):
+        story.history.known["n3"] = {KEY: missing}
+        assert kinds(story) == ["status not told"]
+
+
+def test_a_daemon_that_started_again_need_not_know_its_keys(story: Story) -> None:
+    story.history.lives.append(Life("n1", END + 5, END + 9))
+    story.call("n1-3.1", "tell", KEY, 1.0, value="a")
+    story.call("n1-3.1", "ask", KEY, END + 6, found=None)
+    story.history.known = {"n1": {KEY: None}, "n2": {KEY: "a"}}
+    assert kinds(story) == []
+    story.call("n1-3.1", "tell", KEY, END + 7, value="b")
+    story.call("n1-3.1", "ask", KEY, END + 8, found=None)
+    assert kinds(story) == ["status not told"] * 3
+
+
+def test_a_status_that_nobody_told(story: Story) -> None:
+    story.call("n2-3.1", "ask", KEY, 1.0, found="x")
+    assert kinds(story) == ["never written"]
+    story.call("n1-3.1", "tell", KEY, 2.0, value="x")
+    assert kinds(story) == ["from the future"]
+
+
+def test_logs_that_differ(story: Story) -> None:
+    story.history.logs = {"n1": ["a", "b"], "n2": ["a", "b"]}
+    assert kinds(story) == []
+    story.history.logs["n3"] = ["b"]
+    assert kinds(story) == ["logs differ"]
+    story.history.logs["n3"] = ["b", "a"]
+    assert kinds(story) == ["logs differ"]
+
+
+def test_status_is_no_change_and_needs_no_quorum(story: Story) -> None:
+    story.fault("cut", 10.0, 30.0, disturbed=("n1",), isolated=("n1",))
+    op = story.call("n1-3.1", "tell", KEY, 20.0, value="a")
+    story.history.known = {"n1": {KEY: "a"}}
+    assert not op.changes
     assert kinds(story) == []
 
 
