@@ -110,6 +110,12 @@ def _parser() -> argparse.ArgumentParser:
     command.add_argument("-a", "--all", action="store_true", help="of everything")
     command.set_defaults(handler=labcommands.logs)
 
+    command = commands.add_parser("web", help="show a node's web interface to a browser of this machine")
+    _with_lab(command)
+    command.add_argument("node", nargs="?", default="n1", help="n1 (default), n2, ...")
+    command.add_argument("--port", type=int, default=labcommands.API_PORT, metavar="P", help="here (8006)")
+    command.set_defaults(handler=labcommands.web)
+
     command = commands.add_parser("down", help="end the demo, and what crashed labs left behind")
     _with_lab(command)
     command.add_argument("--all", action="store_true", help="every lab, those of running tests as well")

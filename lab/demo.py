@@ -120,6 +120,7 @@ def _farewell(nodes: int) -> None:
     _title("It keeps running")
     print(
         f"""  ./dev shell n1          enter a node (n1 to n{nodes})
+  ./dev web               its web interface, for a browser
   ./dev logs n1 -f        its log
   ./dev lab cut n2        pull its cables; ./dev lab heal
   ./dev lab kill n2       pull its plug; ./dev lab on n2

@@ -3,9 +3,14 @@
 from __future__ import annotations
 
 import argparse
+import os
+import socket
+import subprocess
 import sys
+from pathlib import Path
 
 from lab import record as records
+from lab.base import ROOT_PASSWORD
 from lab.errors import LabError
 from lab.host import require_host
 from lab.laboratory import Lab, end_stale_labs
@@ -13,6 +18,9 @@ from lab.node import Node
 from lab.progress import Step
 
 DEMO = "demo"
+API_PORT = 8006
+LOOPBACK = "127.0.0.1"
+"""The password of the nodes is known: nobody but this machine's users may reach them."""
 SERVICES = ("pve-cluster", "corosync", "pvedaemon", "pveproxy")
 POWER = {
     "on": ("power_on", "switch nodes on"),
@@ -42,6 +50,33 @@ def logs(arguments: argparse.Namespace) -> int:
         raise LabError(f"{node.name} is off: there is nothing to follow. Without -f its old log is shown.")
     sys.stdout.write(node.journal(None, *options))
     return 0
+
+
+def web(arguments: argparse.Namespace) -> int:
+    node = _node(arguments)
+    lab = Lab.open(arguments.lab)
+    _ = node.init  # raises where it is off
+    if not 0 <= arguments.port < 1 << 16:
+        raise LabError(f"{arguments.port} is no port: they go to 65535, and 0 lets the machine choose one.")
+    try:
+        listening = socket.create_server((LOOPBACK, arguments.port))
+    except OSError as error:
+        reason = os.strerror(error.errno) if error.errno else str(error)
+        raise LabError(
+            f"Cannot listen on port {arguments.port}: {reason}. Name another one: ./dev web --port N"
+        ) from error
+    with listening:
+        port = listening.getsockname()[1]
+        print(
+            f"""The web interface of {node.name}: https://{LOOPBACK}:{port}
+  user root, realm PAM, password {ROOT_PASSWORD}; the certificate is the cluster's own.
+  From elsewhere: ssh -L {port}:{LOOPBACK}:{port} root@THIS-MACHINE, then the same address there.
+  Ctrl-C ends it.""",
+            flush=True,
+        )
+        program = [sys.executable, str(Path(__file__).with_name("forward.py")), str(listening.fileno())]
+        argv = ["ip", "netns", "exec", lab.record.switch_netns, *program, node.address(), str(API_PORT)]
+        return subprocess.run(argv, pass_fds=(listening.fileno(),), check=False).returncode
 
 
 def down(arguments: argparse.Namespace) -> int:

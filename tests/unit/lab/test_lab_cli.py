@@ -17,7 +17,7 @@ def test_help_names_every_command(capsys: pytest.CaptureFixture[str]) -> None:
         main(["help"])
     assert ended.value.code == 0
     text = capsys.readouterr().out
-    for command in ("setup", "demo", "test", "check", "history", "shell", "logs", "down", "lab"):
+    for command in ("setup", "demo", "test", "check", "history", "shell", "logs", "web", "down", "lab"):
         assert f"\n    {command} " in text
 
 
