@@ -176,6 +176,8 @@ class Life:
             self._out.append(ModeChanged(self.mode, mode))
             self.mode = mode
             self.deadlines.entered(clock.mono)
+            if mode is Mode.SYNCED:
+                self.requests.in_vain = False
             if mode is Mode.SYNCED and self._first_synced is None:
                 self._first_synced = clock.mono
 

@@ -118,11 +118,14 @@ class Machine(Synchronisation):
         """Send an application message; ``token`` None: asynchronous, no ``Reply``.
 
         It goes out at once while synced, else it is held back until then (W7), at most as long as a request
-        may last. EACCES without quorum, EBUSY when it can't be sent or too many wait (core 7.6).
+        may last. EACCES without quorum, EBUSY when it can't be sent, too many wait (core 7.6), or another has
+        just waited in vain.
         """
         refusal = 0
         if self.checks_quorum and not self.quorate:
             refusal = errno.EACCES
+        elif token is not None and self.requests.in_vain and self.mode is not Mode.SYNCED:
+            refusal = errno.EBUSY
         elif self._may_return and self.requests.hold(subtype, payload, token, clock.mono):
             self._send_held(clock)
         else:
@@ -143,6 +146,7 @@ class Machine(Synchronisation):
                 if request is not None and request.token is None:
                     self._untold(clock)
                 elif request is not None:
+                    self.requests.in_vain = True
                     self._reply(request, -errno.EBUSY)
             elif send.type is MessageType.VERIFY_REQUEST:
                 self._verification.not_sent()

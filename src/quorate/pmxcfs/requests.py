@@ -5,12 +5,17 @@ Every queue is bounded and every request has a deadline (W2, W23).
 
 from __future__ import annotations
 
+from bisect import insort
 from collections import deque
 from collections.abc import Iterator, Sequence
 from dataclasses import dataclass
 
 REQUEST_SECONDS = 30.0
 """After this long a caller gets EBUSY, wherever its message is: programs can retry."""
+
+AGAIN_SECONDS = 2.0
+"""The same for who comes when another has just waited in vain. The kernel lets one process at a time change
+a directory, and the others wait where no signal reaches them: each would add a whole wait to the next."""
 
 MAX_HELD = 4096
 """Messages kept back while not synced: far more than FUSE queues in the seconds of a synchronisation."""
@@ -47,6 +52,9 @@ class Requests:
         self.held: deque[Request] = deque()
         self.sent: dict[int, Request] = {}
         self.unresolved: list[Request] = []
+        self.in_vain = False
+        """A caller has waited for nothing, and no message of this node has come back since, nor has it got in
+        sync. The machine resets it."""
         self._held_bytes = 0
         self._sent_bytes = 0
         self._deadlines: deque[Request] = deque()
@@ -58,11 +66,12 @@ class Requests:
         size = sum(map(len, payload))
         if len(self.held) >= MAX_HELD or self._held_bytes + size > MAX_HELD_BYTES:
             return None
-        request = Request(subtype, tuple(payload), token, now + REQUEST_SECONDS, size)
+        seconds = AGAIN_SECONDS if self.in_vain else REQUEST_SECONDS
+        request = Request(subtype, tuple(payload), token, now + seconds, size)
         self.held.append(request)
         self._held_bytes += size
         if token is not None:
-            self._deadlines.append(request)
+            insort(self._deadlines, request, key=_deadline)
         return request
 
     @property
@@ -118,6 +127,7 @@ class Requests:
             if request.token is None:
                 continue
             token, request.token = request.token, None
+            self.in_vain = True
             if request.count == 0 and request in self.held:
                 self.held.remove(request)
                 self._held_bytes -= request.size
@@ -134,3 +144,7 @@ class Requests:
         self.held.clear()
         self._deadlines.clear()
         self._held_bytes = self._sent_bytes = 0
+
+
+def _deadline(request: Request) -> float:
+    return request.deadline

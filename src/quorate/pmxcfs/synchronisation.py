@@ -94,7 +94,10 @@ class Synchronisation(Life):
             return
         subtype, time, count = fields
         own = sender == self.own
-        request = self.requests.delivered(count) if own else None
+        request = None
+        if own:
+            request = self.requests.delivered(count)
+            self.requests.in_vain = False
         if self.checks_quorum and not self.quorate:
             if request is not None:
                 self._reply(request, -errno.EPERM)

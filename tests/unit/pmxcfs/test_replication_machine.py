@@ -24,6 +24,7 @@ from quorate.pmxcfs.effects import (
     Send,
 )
 from quorate.pmxcfs.requests import (
+    AGAIN_SECONDS,
     MAX_HELD,
     MAX_IN_FLIGHT,
     MAX_IN_FLIGHT_BYTES,
@@ -41,6 +42,7 @@ from tests.unit.pmxcfs.playbook import (
     changes,
     leaves,
     logged,
+    messages,
     mkdir,
     normal,
     replies,
@@ -119,6 +121,45 @@ def test_caller_gets_ebusy_after_the_deadline_and_the_late_result_is_not_reporte
     assert replies(node.wait(1)) == {"request": -errno.EBUSY}
     assert replies(node.receive(1, send.data)) == {}
     assert node.tree.lookup(b"d") is not None
+
+
+def test_who_comes_when_one_has_waited_in_vain_is_refused_at_once_until_all_are_in_sync() -> None:
+    """The kernel lets one at a time change a directory: the eighth would wait eight times as long."""
+    node = Node(1)
+    node.confchg(1, 2, joined=[1, 2])
+    assert replies(node.submit(mkdir(b"a"), "a")) == {}
+    node.wait(REQUEST_SECONDS - 10)
+    assert replies(node.submit(mkdir(b"b"), "b")) == {}
+    assert replies(node.wait(10)) == {"a": -errno.EBUSY}
+    assert replies(node.submit(mkdir(b"c"), "c")) == {"c": -errno.EBUSY}
+    effects = node.confchg(1, left=[2])
+    assert types(effects) == ["NORMAL"]
+    assert replies(node.receive(1, messages(effects)[0][1])) == {"b": 0}
+    assert types(node.submit(mkdir(b"d"), "d")) == ["NORMAL"]
+    assert replies(node.wait(REQUEST_SECONDS - 1)) == {}
+
+
+def test_who_comes_when_a_message_has_not_come_back_waits_only_a_moment() -> None:
+    node = alone()
+    [first] = messages(node.submit(mkdir(b"a"), "a"))
+    assert replies(node.wait(REQUEST_SECONDS - 1)) == {}
+    [second] = messages(node.submit(mkdir(b"b"), "b"))
+    assert replies(node.wait(1)) == {"a": -errno.EBUSY}
+    [third] = messages(node.submit(mkdir(b"c"), "c"))
+    assert replies(node.wait(AGAIN_SECONDS)) == {"c": -errno.EBUSY}
+    node.receive(1, first[1])
+    assert replies(node.receive(1, second[1])) == {"b": 0}
+    node.receive(1, third[1])
+    node.submit(mkdir(b"d"), "d")
+    assert replies(node.wait(REQUEST_SECONDS - 1)) == {}
+
+
+def test_who_comes_when_corosync_took_nothing_waits_only_a_moment() -> None:
+    node = alone()
+    sends = [effect for effect in node.submit(mkdir(b"a"), "a") if isinstance(effect, Send)]
+    assert replies(node.machine.send_failed(node.clock, sends)) == {"a": -errno.EBUSY}
+    node.submit(mkdir(b"b"), "b")
+    assert replies(node.wait(AGAIN_SECONDS)) == {"b": -errno.EBUSY}
 
 
 def test_held_requests_are_bounded_and_expire_without_ever_being_sent() -> None:
