@@ -7,9 +7,10 @@ from random import Random
 from typing import TYPE_CHECKING
 
 from quorate.pmxcfs.effects import Address
-from quorate.pmxcfs.wire import STATE_HEADER_SIZE, MessageType
+from quorate.pmxcfs.wire import NORMAL_HEADER_SIZE, MessageType, NormalHeader
 from tests.simulation.checker import Checker
-from tests.simulation.network import Network
+from tests.simulation.network import Item, Network, Ring
+from tests.simulation.node import mark_late
 
 if TYPE_CHECKING:
     from tests.simulation.node import Disk, Node
@@ -52,6 +53,7 @@ class Faults:
     healed: bool
     base: Disk
     _ghosts = 0
+    _late = 0
     _flaps = 0
 
     def say(self, text: str) -> None:
@@ -143,18 +145,29 @@ class Faults:
         return Address(self.random.choice((5, 99)), self._ghosts)
 
     def _fault_old_ring(self, node: Node) -> None:
-        """State messages of an earlier synchronisation come once more."""
+        """Messages of an earlier configuration come now: of those who sent them then, whether they are still
+        members or not, or (states) as this node's own."""
         ring = node.port.ring
-        old = [
-            item.data
-            for log in self.network.old_logs
-            for item in log
-            if len(item.data) >= STATE_HEADER_SIZE
-            and item.data[0] not in (MessageType.NORMAL, MessageType.SYNC_START)
-        ]
-        if ring is not None and old and node.process in ring.group:
-            for data in self.random.sample(old, min(len(old), 3)):
-                node.port.outbox.append(("message", node.process, data))
+        old = [item for log in self.network.old_logs for item in log if len(item.data) >= NORMAL_HEADER_SIZE]
+        if ring is None or not old:
+            return
+        own = node.process in ring.group and self.random.random() < 0.3
+        for item in self.random.sample(old, min(len(old), 3)):
+            if item.data[0] == MessageType.NORMAL:
+                self._append_late(ring, item)
+            elif own and item.data[0] != MessageType.SYNC_START:
+                node.port.outbox.append(("message", node.process, item.data))
+            else:
+                ring.append(Item(item.sender, item.data))
+
+    def _append_late(self, ring: Ring, item: Item) -> None:
+        """As a message that nobody has had yet: delivered twice it would be applied twice, by all alike."""
+        sender = self.nodes.get(item.sender.nodeid)
+        machine = sender.machine if sender is not None and sender.process == item.sender else None
+        if machine is not None and NormalHeader.unpack(item.data).count in machine.requests.sent:
+            return  # it is on its way itself, and its caller waits for it
+        self._late += 1
+        ring.append(Item(item.sender, mark_late(item.data, self._late)))
 
     # Power, processes, disks, clocks
 

@@ -1,7 +1,8 @@
 """The status group in a virtual network: keys, RRD texts and the cluster log of every node, with faults.
 
 ``StatusWorld(seed).run()`` raises ``Violation`` when, after healing, a node does not know every key of every
-other one, or when two nodes hold different logs.
+other one, when two nodes hold different logs, when all lack an entry that nothing excuses, or when a node
+shows an RRD text that nobody told, or not the one told last.
 """
 
 from __future__ import annotations
@@ -13,7 +14,20 @@ from random import Random
 from quorate.pmxcfs import status
 from quorate.pmxcfs.clinfo import ClusterInfo
 from quorate.pmxcfs.clinfo import Node as Member
-from quorate.pmxcfs.effects import Address, Clock, Effect, LeaveGroup, Level, Log, Mode, Rejoin, Send
+from quorate.pmxcfs.effects import (
+    Address,
+    Clock,
+    Effect,
+    LeaveGroup,
+    Level,
+    Log,
+    Message,
+    Mode,
+    Rejoin,
+    Send,
+)
+from quorate.pmxcfs.kvstore import RRD_CACHE_SECONDS
+from quorate.pmxcfs.logentry import Entry, parse
 from quorate.pmxcfs.replication import Machine
 from quorate.pmxcfs.status import Status
 from quorate.pmxcfs.tree import Tree
@@ -24,6 +38,12 @@ START = 1_700_000_000
 TICK_SECONDS = 0.25
 REST_SECONDS = 240.0
 KEYS = (b"a", b"b", b"ceph-version")
+RRD_KEYS = (b"rrd/pve-node-9.0/", b"rrd/pve2-vm/")
+"""Of the node and of a guest of its; the node's name follows."""
+LARGE = 0.05
+"""How often a cluster is larger than five nodes."""
+Identity = tuple[int, int, int]
+"""Time, node and number of an entry of the log."""
 FAULTS = ("partition", "merge", "kill", "hang", "congestion", "ghost", "clock", "corosync")
 
 
@@ -38,6 +58,9 @@ class StatusNode:
         self.hung_until = 0.0
         self.congested_until = 0.0
         self.keys: dict[bytes, bytes] = {}
+        self.rrd: dict[bytes, bytes] = {}
+        self.logged: dict[Identity, bool] = {}
+        """All entries that this node ever made; whether the others need not have it."""
         self.warnings: list[str] = []
         self.start()
 
@@ -85,8 +108,21 @@ class StatusNode:
             checks_quorum=False,
         )
         self.rejoin_at: float | None = self.world.now
+        self._note_entry(next(self.store._log.ring.walk()).entry)
+
+    def _note_entry(self, entry: Entry) -> None:
+        """Behind the last one of its node by clock or number it is dropped by all (weaknesses S9)."""
+        time, _, uid = entry.identity
+        behind = any((time, uid) <= (other[0], other[2]) for other in self.logged)
+        self.logged[entry.identity] = behind
+
+    @property
+    def held(self) -> set[Identity]:
+        """The entries in the log of this process."""
+        return {visit.entry.identity for visit in self.store._log.ring.walk()}
 
     def kill(self) -> None:
+        self.world.forget(self)
         if self.port.process == self.process:
             self.port.close()
         self.port.outbox.append(("leave", self.process, b""))
@@ -111,14 +147,32 @@ class StatusNode:
     def act(self, number: int) -> None:
         """What a program asks for."""
         random = self.world.random
-        if random.random() < 0.4:
+        dice = random.random()
+        if dice < 0.3:
             key, value = random.choice(KEYS), random.choice((b"%d" % number, b"%d" % number, b""))
             _, message = self.store.set_value(key, value)
             self.keys[key] = value
+        elif dice < 0.5:
+            message = self.tell_rrd(random.choice(RRD_KEYS), number)
         else:
             message = self.store.log(
                 ident=b"root", tag=b"t", pid=1, priority=random.randrange(8), message=b"%d" % number
             )
+            assert message is not None
+            self._note_entry(parse(message.payload[0]))
+        self.submit(message)
+
+    def tell_rrd(self, prefix: bytes, number: int) -> Message | None:
+        """A status daemon's figures."""
+        key = prefix + b"%d" % self.nodeid
+        value = b"%d:%d" % (self.clock.wall, number)
+        self.rrd[key] = value
+        self.world.rrd_told.setdefault(key.removeprefix(b"rrd/"), set()).add(value)
+        result, message = self.store.set_value(key, value + b"\0")
+        assert result == 0
+        return message
+
+    def submit(self, message: Message | None) -> None:
         if message is not None:
             self.carry_out(self.machine.submit(message.subtype, message.payload, None, self.clock))
 
@@ -156,10 +210,19 @@ class StatusWorld:
     def __init__(self, seed: int) -> None:
         self.random = Random(seed)
         self.now = 0.0
-        self.nodeids = [10 * (n + 1) for n in range(self.random.choice((2, 3, 3, 4, 5)))]
+        self.nodeids = [10 * (n + 1) for n in range(self._size())]
         self.network = Network(self.random, self.nodeids)
         self.nodes = {nodeid: StatusNode(self, nodeid) for nodeid in self.nodeids}
         self.entries = 0
+        self.dropped = 0
+        """Entries that all nodes may lack."""
+        self.rrd_told: dict[bytes, set[bytes]] = {}
+        self.rrd_texts = 0
+
+    def _size(self) -> int:
+        if self.random.random() < LARGE:
+            return self.random.randint(6, 16)
+        return self.random.choice((2, 3, 3, 4, 5))
 
     def run(self) -> None:
         random = self.random
@@ -168,9 +231,19 @@ class StatusWorld:
         events += [(random.uniform(1.0, end), -1) for _ in range(random.randint(2, 6))]
         events = sorted([*events, (end, -2)], reverse=True)
         self.network.reform([frozenset(self.nodeids)])
-        tick_at = 0.0
+        self._run_until_rest(events, end + REST_SECONDS)
+        self._compare()
+        for node in self.nodes.values():
+            for prefix in RRD_KEYS:
+                node.submit(node.tell_rrd(prefix, 10_000))
+        self._run_until_rest([], self.now + REST_SECONDS)
+        self.now += RRD_CACHE_SECONDS
+        self._compare_rrd()
+
+    def _run_until_rest(self, events: list[tuple[float, int]], limit: float) -> None:
+        tick_at = self.now
         while events or not self._at_rest():
-            if self.now > end + REST_SECONDS:
+            if self.now > limit:
                 raise Violation(f"not at rest {REST_SECONDS:.0f} s after healing: {self._picture()}")
             if events and events[-1][0] <= self.now:
                 self._event(events.pop()[1], healed=not any(number == -2 for _, number in events))
@@ -180,7 +253,15 @@ class StatusWorld:
                     node.tick()
             elif not self._move():
                 self.now = min(tick_at, events[-1][0] if events else tick_at)
-        self._compare()
+
+    def forget(self, node: StatusNode) -> None:
+        """It is about to be killed: what no other process has yet is lost with it."""
+        others: set[Identity] = set().union(
+            *(other.held for other in self.nodes.values() if other is not node)
+        )
+        for maker in self.nodes.values():
+            for identity in maker.logged.keys() & (node.held - others):
+                maker.logged[identity] = True
 
     def _move(self) -> bool:
         work = [(True, node) for node in self.nodes.values() if node.port.outbox and node.port.ring]
@@ -258,7 +339,26 @@ class StatusWorld:
                 raise Violation(f"node {node.nodeid} lacks addresses: {ips.decode()}")
         if len(set(logs.values())) != 1:
             raise Violation(f"the logs differ: {self._picture()}")
-        self.entries = self.nodes[self.nodeids[0]].store.clusterlog().count(b'"uid"')
+        held = self.nodes[self.nodeids[0]].held
+        for node in self.nodes.values():
+            for identity, excused in node.logged.items():
+                if identity not in held and not excused:
+                    raise Violation(f"all lack the entry {identity} of node {node.nodeid}: {self._picture()}")
+                self.dropped += identity not in held
+        self.entries = len(held)
+
+    def _compare_rrd(self) -> None:
+        """Texts are told once, not again after a synchronisation: who is in sync has the latest of each."""
+        told = {key: value for node in self.nodes.values() for key, value in node.rrd.items()}
+        for node in self.nodes.values():
+            shown = dict(line.split(b":", 1) for line in node.store.rrd().splitlines())
+            for key, value in shown.items():
+                if value not in self.rrd_told.get(key, ()):
+                    raise Violation(f"node {node.nodeid} shows {value!r} for {key!r}, which nobody told")
+            for key, value in told.items():
+                if shown.get(key.removeprefix(b"rrd/")) != value:
+                    raise Violation(f"node {node.nodeid} shows {shown} for {key!r}: {value!r}")
+            self.rrd_texts += len(shown)
 
     def _picture(self) -> str:
         return "; ".join(

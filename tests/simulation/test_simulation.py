@@ -11,6 +11,12 @@ SEEDS = 2000
 CHUNK = 50
 MANY_SEEDS = 10_000
 MANY_CHUNK = 250
+LARGE = [
+    *((32, first, 5) for first in range(0, 20, 5)),
+    *((64, first, 2) for first in range(0, 10, 2)),
+    *((128, first, 1) for first in range(5)),
+]
+"""Nodes, first seed, how many of them: each in less than a minute."""
 REPLAY = ".venv/bin/python -m tests.simulation.run --trace --seed"
 
 
@@ -47,9 +53,9 @@ def test_many_more_seeds(first: int) -> None:
 
 
 @pytest.mark.long
-@pytest.mark.parametrize("size", [32, 64, 128])
-def test_large_clusters(size: int) -> None:
-    for seed in range(3):
+@pytest.mark.parametrize(("size", "first", "count"), LARGE)
+def test_large_clusters(size: int, first: int, count: int) -> None:
+    for seed in range(first, first + count):
         world = World(seed, size=size)
         try:
             world.run()
