@@ -193,6 +193,8 @@ EXPECTED: Final[dict[str, Expected]] = {
     "GET /nodes/{node}/version": LOGGED_IN,
     "GET /nodes/{node}/certificates": LOGGED_IN,
     "GET /nodes/{node}/certificates/info": LOGGED_IN,
+    "GET /nodes/{node}/config": AUDIT,
+    "PUT /nodes/{node}/config": needs("/", "Sys.Modify"),
     "GET /nodes/{node}/corosync": LOGGED_IN,
     "GET /nodes/{node}/corosync/links": NODE_AUDIT,
     "GET /nodes/{node}/dns": NODE_AUDIT,
