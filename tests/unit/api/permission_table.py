@@ -223,6 +223,8 @@ EXPECTED: Final[dict[str, Expected]] = {
     "GET /nodes/{node}/storage/{storage}/rrddata": needs(
         "/storage/local", "Datastore.Audit", "Datastore.AllocateSpace"
     ),
+    "POST /nodes/{node}/startall": needs("/", "VM.PowerMgmt"),  # or on each guest that is named
+    "POST /nodes/{node}/stopall": needs("/", "VM.PowerMgmt"),
     "GET /nodes/{node}/services": NODE_AUDIT,
     "GET /nodes/{node}/services/{service}": NODE_AUDIT,
     "GET /nodes/{node}/services/{service}/state": NODE_AUDIT,

@@ -220,3 +220,14 @@ def test_members_of_a_pool_need_rights_of_their_own(gate: Gate) -> None:
         assert _ask(gate, operation, "PVEPoolAdmin@pve", vms="100") == FORBIDDEN
         assert _ask(gate, operation, "PVEPoolAdmin@pve", storage="local") == FORBIDDEN
         assert _ask(gate, operation, "Administrator@pve", vms="100", storage="local") == ALLOWED
+
+
+def test_guests_that_are_named_need_rights_on_each(tmp_path: Path) -> None:
+    lines = ["user:op@pve:1:0::::::", "acl:1:/vms/100:op@pve:PVEVMUser:", "acl:1:/vms/101:op@pve:PVEVMUser:"]
+    gate = _gate(tmp_path, lines)
+    for name in ("POST /nodes/{node}/startall", "POST /nodes/{node}/stopall"):
+        operation = OPERATIONS[name]
+        assert _ask(gate, operation, "op@pve", vms="100,101") == ALLOWED
+        assert _ask(gate, operation, "op@pve", vms="100,102") == FORBIDDEN
+        assert _ask(gate, operation, "op@pve", vms="") == FORBIDDEN
+        assert _ask(gate, operation, "op@pve") == FORBIDDEN
