@@ -99,19 +99,21 @@ class Shell:
 
     def run(self, argv: Sequence[str]) -> int:
         """Raises `CommandFailed` with what is to be shown."""
-        if not argv:
+        ours, words = _leading_options(argv)
+        if not words:
             raise CommandFailed(f"ERROR: no command specified\n{short_usage()}")
-        matching = [name for name in COMMANDS if name.startswith(argv[0])]
-        command = argv[0] if argv[0] in COMMANDS else matching[0] if len(matching) == 1 else None
+        typed = words.pop(0)
+        matching = [name for name in COMMANDS if name.startswith(typed)]
+        command = typed if typed in COMMANDS else matching[0] if len(matching) == 1 else None
         if command is None:
-            raise CommandFailed(f"ERROR: unknown command '{PROGRAM} {argv[0]}'\n{short_usage()}")
-        words = list(argv[1:])
+            raise CommandFailed(f"ERROR: unknown command '{PROGRAM} {typed}'\n{short_usage()}")
         if command == "help":
             print(short_usage())
             return 0
         if not words or words[0].startswith("-"):
             raise CommandFailed(f"400 not enough arguments\n{_command_usage(command)}")
         path = _normal(words.pop(0))
+        words += ours
         if os.geteuid() != 0 and command != "usage":
             raise CommandFailed("please run as root")
         if command == "ls":
@@ -254,6 +256,16 @@ class Shell:
         for command, operation in found.items():
             print(_describe(command, path, operation, options), end="")
         return 0
+
+
+def _leading_options(argv: Sequence[str]) -> tuple[list[str], list[str]]:
+    """Our own options before the command, as units and scripts write them, and what follows."""
+    words, ours = list(argv), []
+    while words and (name := words[0].lstrip("-").partition("=")[0]) != words[0] and name in OUTPUT:
+        ours.append(words.pop(0))
+        if words and "=" not in ours[-1] and not isinstance(OUTPUT[name], Boolean):
+            ours.append(words.pop(0))
+    return ours, words
 
 
 def short_usage() -> str:

@@ -113,6 +113,25 @@ def test_an_operations_own_parameter_goes_before_ours(
     assert json.loads(capsys.readouterr().out)["quiet"] == 1
 
 
+@pytest.mark.parametrize(
+    "leading",
+    [
+        ["--output-format", "json"],
+        ["--output-format=json"],
+        ["--noproxy", "-output-format", "json", "--quiet=0"],
+    ],
+)
+def test_our_options_before_the_command(
+    tmp_path: Path, capsys: pytest.CaptureFixture[str], leading: list[str]
+) -> None:
+    assert _run(tmp_path, *leading, "get", "/nodes", "--noheader") == 0
+    assert json.loads(capsys.readouterr().out)[0]["node"] == "n1"
+    assert _run(tmp_path, "--nooutput", "get", "/nodes") == 0
+    assert capsys.readouterr().out == ""
+    assert _run(tmp_path, "--bogus", "get", "/nodes") == 255
+    assert "unknown command 'pvesh --bogus'" in capsys.readouterr().err
+
+
 def test_text_tables(tmp_path: Path, capsys: pytest.CaptureFixture[str]) -> None:
     assert _run(tmp_path, "get", "/nodes", "--noborder") == 0
     assert capsys.readouterr().out == "node size     up\nn1   2.00 KiB 1\nn2\n"
