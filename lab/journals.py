@@ -8,7 +8,7 @@ from collections.abc import Iterable, Iterator, Mapping
 from dataclasses import dataclass
 
 from lab.laboratory import Lab
-from lab.layer import DAEMONS
+from lab.layer import DAEMONS, GUESTS
 from lab.node import Node
 
 WARNING = 4
@@ -88,7 +88,7 @@ def _message(entry: Mapping[str, object]) -> str:
 
 def _matches() -> list[str]:
     """journalctl's matches: what our units write, what systemd writes about them, and pmxcfs by hand."""
-    fields = [f"{field}={unit}.service" for unit in DAEMONS for field in ("_SYSTEMD_UNIT", "UNIT")]
+    fields = [f"{field}={unit}.service" for unit in (*DAEMONS, GUESTS) for field in ("_SYSTEMD_UNIT", "UNIT")]
     fields += [f"SYSLOG_IDENTIFIER={name}" for name in ("pmxcfs", "pvecm", "pvedaemon", "pveproxy")]
     words = []
     for field in fields:

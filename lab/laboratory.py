@@ -20,7 +20,7 @@ from lab.disk import add_disk, remove_disk
 from lab.errors import LabError
 from lab.faults import Faults, check_groups
 from lab.host import require_host
-from lab.layer import DAEMONS, binds, compile_sources, make_layer
+from lab.layer import DAEMONS, GUESTS, binds, compile_sources, make_layer
 from lab.node import Node
 from lab.power import BINDS_FILE
 from lab.processes import kill_cgroup, make_cgroup, remove_cgroup
@@ -227,7 +227,7 @@ def _make_node(record: Record, name: str, *, daemons: bool) -> None:
     if not daemons:
         masks = etc / "systemd/system"
         masks.mkdir(parents=True)
-        for unit in DAEMONS:
+        for unit in (*DAEMONS, GUESTS):
             (masks / f"{unit}.service").symlink_to("/dev/null")
     for kind in KEY_TYPES:
         key = _host_key(name, kind)

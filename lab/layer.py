@@ -12,7 +12,8 @@ from lab.errors import LabError
 ROOT = Path(__file__).resolve().parent.parent
 INSTALLED = "opt/quorate"
 DAEMONS = ("pve-cluster", "pvedaemon", "pveproxy", "pvestatd")
-ENABLED = (*DAEMONS, "corosync")
+GUESTS = "pve-guests"
+ENABLED = (*DAEMONS, GUESTS, "corosync")
 """Units that start at boot. Corosync as well: its drop-in of ours waits for a configuration file."""
 TIMERS = ("pve-daily-update",)
 
@@ -33,7 +34,7 @@ def make_layer(target: Path, root: Path = ROOT) -> None:
         place.mkdir(parents=True, exist_ok=True)
         copy = place / source.name
         shutil.copyfile(root / source, copy)
-        copy.chmod(0o755 if directory.endswith("bin") else 0o644)
+        copy.chmod(0o755 if source.parent.name == "bin" else 0o644)
     for goal, units in (
         ("multi-user.target", [f"{unit}.service" for unit in ENABLED]),
         ("timers.target", [f"{unit}.timer" for unit in TIMERS]),

@@ -17,6 +17,7 @@ from typing import IO
 from lab.boot import COMMAND_SLICE, enter_argv
 from lab.disk import fill_disk, free_disk
 from lab.errors import LabError, NodeOffError
+from lab.layer import GUESTS
 from lab.power import Power
 from lab.processes import cgroup_pids, kill_cgroup, make_cgroup
 from lab.record import Record, address
@@ -28,6 +29,7 @@ BOOT_SECONDS = 90.0  # 1.5 s on a quiet machine
 FREEZE_SECONDS = 1.0
 """Milliseconds, unless a process waits for another that is frozen already."""
 OFF_SECONDS = 60.0  # a clean shutdown waits for services: their own limits apply inside
+QUORUM_AWAITED = "waiting for quorum ..."
 ROOT = Path(__file__).resolve().parent.parent
 _run_numbers = itertools.count()
 
@@ -170,15 +172,25 @@ class Node:
         return switch.exists() and switch.read_text().strip() == "1"
 
     def wait_booted(self, timeout: float = BOOT_SECONDS) -> str:
-        """Wait until systemd has finished starting; "running", or "degraded" if a unit failed."""
+        """Wait until systemd has finished starting; "running", or "degraded" if a unit failed. A node without
+        quorum is "starting" as long as it has none: all but its guests is there then."""
 
         def finished() -> str:
             if not self.is_on:
                 raise LabError(f"{self.name} went off while it booted. Its console:\n{self.console()}")
             state = self.run(["systemctl", "is-system-running"], check=False).stdout.strip()
+            if state == "starting" and self._waits_for_quorum():
+                return state
             return state if state in ("running", "degraded") else ""
 
         return wait_for(finished, timeout=timeout, what=f"{self.name} to boot", seen=self.console)
+
+    def _waits_for_quorum(self) -> bool:
+        """Whether nothing is being started any more but the guests, and those have to wait."""
+        jobs = self.systemctl("list-jobs", "--plain", "--no-legend", check=False).splitlines()
+        running = [words[1] for line in jobs if (words := line.split())[-1:] == ["running"]]
+        said = self.run(["journalctl", "-b", "-u", GUESTS, "-o", "cat"], check=False).stdout
+        return running == [f"{GUESTS}.service"] and QUORUM_AWAITED in said
 
     def console(self, lines: int = 20) -> str:
         """The end of what the node printed before its journal ran."""
