@@ -1,4 +1,4 @@
-"""``/cluster/resources``: pools, guests, nodes and storages with their figures (pvecm 6.6).
+"""``/cluster/resources``: pools, guests, nodes, storages and networks with their figures (pvecm 6.6).
 
 From replicated state alone; no node is asked. Each entry is encoded once per change, each user's list once
 per change of the state or of user.cfg.
@@ -50,6 +50,9 @@ _GUEST_COLUMNS: Final = {
     "diskread": 13,
     "diskwrite": 14,
 }
+LOCAL_NETWORK: Final = "localnetwork"
+"""The zone of every node's own bridges; there are no others."""
+
 _GUEST_NAME: Final = 1
 _GUEST_STATUS: Final = 2
 _GUEST_TEMPLATE: Final = 3
@@ -59,11 +62,11 @@ Entry = dict[str, object]
 
 
 class Resource(NamedTuple):
-    """One entry, encoded. Who has no ``privilege`` on ``path`` gets ``reduced``, or nothing."""
+    """One entry, encoded. Who has none of ``privileges`` on ``path`` gets ``reduced``, or nothing."""
 
     kind: str
     path: str
-    privilege: str
+    privileges: tuple[str, ...]
     text: str
     reduced: str | None = None
 
@@ -118,6 +121,17 @@ def _storage_entry(state: State, node: str, name: str, storage: Storage, *, onli
     }
 
 
+def _network_entry(node: str, *, online: bool) -> Entry:
+    return {
+        "id": f"network/{node}/zone/{LOCAL_NETWORK}",
+        "type": "network",
+        "node": node,
+        "network": LOCAL_NETWORK,
+        "network-type": "zone",
+        "status": "ok" if online else "unknown",
+    }
+
+
 def build(state: State, pools: Mapping[str, str | None], pool_of: Mapping[str, str]) -> list[Resource]:
     """All entries. ``pools``: name and comment; ``pool_of``: guest number -> pool."""
     return list(_all_entries(state, pools, pool_of))
@@ -127,28 +141,33 @@ def _all_entries(
     state: State, pools: Mapping[str, str | None], pool_of: Mapping[str, str]
 ) -> Iterator[Resource]:
     for name in sorted(pools):
-        yield _resource("pool", f"/pool/{name}", "Pool.Audit", _pool_entry(name))
+        yield _resource("pool", f"/pool/{name}", ("Pool.Audit",), _pool_entry(name))
     for vmid in sorted(state.guests):
         entry = _guest_entry(state, vmid, pool_of.get(str(vmid)))
-        yield _resource("vm", f"/vms/{vmid}", "VM.Audit", entry)
+        yield _resource("vm", f"/vms/{vmid}", ("VM.Audit",), entry)
     nodes = state.nodes()
     for node, online in sorted(nodes.items()):
         full = node_entry(state, node, online=online, figures=True)
         reduced = node_entry(state, node, online=online, figures=False)
-        yield _resource("node", f"/nodes/{node}", "Sys.Audit", full, reduced)
+        yield _resource("node", f"/nodes/{node}", ("Sys.Audit",), full, reduced)
     for name, storage in sorted(state.storages.items()):
         for node, online in sorted(nodes.items()):
             if not storage.disabled and (storage.nodes is None or node in storage.nodes):
                 entry = _storage_entry(state, node, name, storage, online=online)
-                yield _resource("storage", f"/storage/{name}", "Datastore.Audit", entry)
+                yield _resource("storage", f"/storage/{name}", ("Datastore.Audit",), entry)
+    for node, online in sorted(nodes.items()):
+        entry = _network_entry(node, online=online)
+        yield _resource("sdn", f"/sdn/zones/{LOCAL_NETWORK}", ("SDN.Audit", "SDN.Use"), entry)
 
 
 def _pool_entry(name: str) -> Entry:
     return {"id": f"/pool/{name}", "type": "pool", "pool": name}
 
 
-def _resource(kind: str, path: str, privilege: str, entry: Entry, reduced: Entry | None = None) -> Resource:
-    return Resource(kind, path, privilege, _encode(entry), None if reduced is None else _encode(reduced))
+def _resource(
+    kind: str, path: str, privileges: tuple[str, ...], entry: Entry, reduced: Entry | None = None
+) -> Resource:
+    return Resource(kind, path, privileges, _encode(entry), None if reduced is None else _encode(reduced))
 
 
 def _encode(entry: Entry) -> str:
@@ -202,14 +221,14 @@ class ResourceLists:
             return found
 
     def _make(self, user: str, kind: str | None) -> Encoded:
-        may: Callable[[str, str], bool] = lru_cache(maxsize=None)(
-            lambda path, privilege: user == ROOT or self._directory.may(user, path, privilege)
+        may: Callable[[str, tuple[str, ...]], bool] = lru_cache(maxsize=None)(
+            lambda path, privileges: user == ROOT or self._directory.may(user, path, *privileges)
         )
         texts = [
             text
             for entry in self._resources
             if (kind is None or entry.kind == kind)
-            and (text := entry.text if may(entry.path, entry.privilege) else entry.reduced) is not None
+            and (text := entry.text if may(entry.path, entry.privileges) else entry.reduced) is not None
         ]
         return Encoded(f"[{','.join(texts)}]".encode("utf-8", "replace"))
 
@@ -257,6 +276,8 @@ _TEXTS: Final = {
     "plugintype": "Kind of a storage.",
     "content": "What a storage may hold.",
     "level": "Level of a node's subscription.",
+    "network": "Name of a network.",
+    "network-type": "What kind of network it is: zone.",
 }
 
 OPERATIONS: Final = [
@@ -264,18 +285,19 @@ OPERATIONS: Final = [
         method="GET",
         path="/cluster/resources",
         name="resources",
-        description="All pools, guests, nodes and storages with their figures, as this node was told of them:"
-        " members and guests at once, figures every 10 s by each node.",
+        description="All pools, guests, nodes, storages and networks with their figures, as this node was"
+        " told of them: members and guests at once, figures every 10 s by each node.",
         handler=_resources,
         parameters={
-            "type": String(description="Only of this kind.", enum=TYPES, optional=True),
+            "type": String(description="Only of this kind; sdn: networks.", enum=TYPES, optional=True),
         },
         returns=Array(
             items=Object(
                 properties={
                     "id": String(description="Unique name, e.g. node/n1 or qemu/100."),
                     "type": String(
-                        description="What it is.", enum=("node", "storage", "pool", "qemu", "lxc", "openvz")
+                        description="What it is.",
+                        enum=("node", "storage", "pool", "qemu", "lxc", "openvz", "sdn", "network"),
                     ),
                     "status": String(description="E.g. online, offline, running, available.", optional=True),
                     **{key: String(description=text, optional=True) for key, text in _TEXTS.items()},
@@ -296,7 +318,8 @@ OPERATIONS: Final = [
         ),
         permission=All(
             note="Shown are guests with VM.Audit on /vms/ID, storages with Datastore.Audit on /storage/ID,"
-            " pools with Pool.Audit on /pool/POOL, every node; its figures with Sys.Audit on /nodes/NODE."
+            " pools with Pool.Audit on /pool/POOL, networks with SDN.Audit or SDN.Use on /sdn/zones/ZONE,"
+            " every node; its figures with Sys.Audit on /nodes/NODE."
         ),
     )
 ]

@@ -57,14 +57,11 @@ def _of(lists: ResourceLists, user: str = "root@pam", kind: str | None = None) -
 
 
 def test_everything_for_root(lists: ResourceLists) -> None:
-    assert (
-        list(_of(lists))
-        == [
-            *("/pool/dev", "qemu/100", "lxc/101", "node/n1", "node/n2", "node/n3"),
-            *("storage/n1/local", "storage/n2/local", "storage/n3/local", "storage/n1/share"),
-        ]
-        or next(iter(_of(lists))) == "pool/dev"
-    )
+    assert list(_of(lists)) == [
+        *("/pool/dev", "qemu/100", "lxc/101", "node/n1", "node/n2", "node/n3"),
+        *("storage/n1/local", "storage/n2/local", "storage/n3/local", "storage/n1/share"),
+        *(f"network/{node}/zone/localnetwork" for node in ("n1", "n2", "n3")),
+    ]
 
 
 def test_a_node_with_figures(lists: ResourceLists) -> None:
@@ -147,7 +144,28 @@ def test_storages(lists: ResourceLists) -> None:
     assert storages["storage/n2/local"]["status"] == "unknown"
     assert storages["storage/n1/share"]["shared"] == 1
     assert "storage/n2/share" not in storages
-    assert _of(lists, kind="sdn") == {}
+
+
+def test_every_node_has_its_own_network(lists: ResourceLists) -> None:
+    networks = _of(lists, kind="sdn")
+    assert list(networks) == [f"network/{node}/zone/localnetwork" for node in ("n1", "n2", "n3")]
+    assert networks["network/n1/zone/localnetwork"] == {
+        "id": "network/n1/zone/localnetwork",
+        "type": "network",
+        "node": "n1",
+        "network": "localnetwork",
+        "network-type": "zone",
+        "status": "ok",
+    }
+    assert networks["network/n3/zone/localnetwork"]["status"] == "unknown"  # it is off
+    assert _of(lists, "eve@pve", kind="sdn") == {}
+
+
+@pytest.mark.parametrize("role", ["PVEAuditor", "PVESDNUser"])
+def test_who_sees_networks(lists: ResourceLists, tmp_path: Path, role: str) -> None:
+    users = Settings(root=tmp_path).mountpoint / "user.cfg"
+    users.write_text(USERS + f"acl:1:/sdn/zones/localnetwork:eve@pve:{role}:\n")
+    assert len(_of(lists, "eve@pve", kind="sdn")) == 3
 
 
 def test_who_sees_what(lists: ResourceLists) -> None:
@@ -187,7 +205,10 @@ def test_changes_of_members_guests_and_storages_show_at_once(lists: ResourceList
     world.clinfo += 1
     world.files["storage.cfg"] = b""
     world.storage += 1
-    assert list(_of(lists)) == ["/pool/dev", "lxc/101", "node/n1", "node/n2"]
+    assert list(_of(lists)) == [
+        *("/pool/dev", "lxc/101", "node/n1", "node/n2"),
+        *("network/n1/zone/localnetwork", "network/n2/zone/localnetwork"),
+    ]
 
 
 def test_changed_permissions_show_at_once(lists: ResourceLists, tmp_path: Path) -> None:
