@@ -16,7 +16,7 @@ import sys
 import syslog
 import time
 import traceback
-from collections.abc import Callable, Iterator
+from collections.abc import Callable, Collection, Iterator
 from pathlib import Path
 from types import FrameType
 from typing import NoReturn
@@ -67,13 +67,16 @@ def start_worker(
     user: str,
     func: Callable[[Upid], object],
     settings: Settings,
+    *,
+    keep: Collection[int] = (),
 ) -> Upid:
     """Run ``func(upid)`` in a process of its own session, output to the task log; returns at once.
 
     The worker is nobody's child: it survives the caller, and the caller needs not wait for it. Call it from a
-    process with one thread. Raises `TaskError` when the task cannot be registered; then nothing runs.
+    process with one thread. Of the caller's descriptors it has those in ``keep`` alone. Raises `TaskError`
+    when the task cannot be registered; then nothing runs.
     """
-    return _launch(type, id, user, func, settings, foreground=False)
+    return _launch(type, id, user, func, settings, foreground=False, keep=keep)
 
 
 def run_foreground(
@@ -145,7 +148,14 @@ def _is_writing(upid: Upid, store: TaskStore) -> bool:
 
 
 def _launch(
-    kind: str, ident: str, user: str, func: Callable[[Upid], object], settings: Settings, *, foreground: bool
+    kind: str,
+    ident: str,
+    user: str,
+    func: Callable[[Upid], object],
+    settings: Settings,
+    *,
+    foreground: bool,
+    keep: Collection[int] = (),
 ) -> Upid:
     check_parts(kind, ident, user)
     sys.stdout.flush()
@@ -156,7 +166,7 @@ def _launch(
     if pid == 0:
         os.close(name_read)
         os.close(go_write)
-        _child(name_write, go_read, func, settings, foreground=foreground)
+        _child(name_write, go_read, func, settings, foreground=foreground, keep=keep)
     os.close(name_write)
     os.close(go_read)
     registered = False
@@ -197,7 +207,13 @@ def _register(name_read: int, kind: str, ident: str, user: str, settings: Settin
 
 
 def _child(
-    name_write: int, go_read: int, func: Callable[[Upid], object], settings: Settings, *, foreground: bool
+    name_write: int,
+    go_read: int,
+    func: Callable[[Upid], object],
+    settings: Settings,
+    *,
+    foreground: bool,
+    keep: Collection[int],
 ) -> NoReturn:
     """The new process up to its end. Never returns and never runs the parent's exit handlers."""
     code = FAILED
@@ -211,16 +227,23 @@ def _child(
         os.write(name_write, str(os.getpid()).encode())
         name = os.read(go_read, 4096).decode()
         if name:
-            code = _run(Upid.parse(name), func, settings, foreground=foreground)
+            code = _run(Upid.parse(name), func, settings, foreground=foreground, keep=keep)
     finally:
         os._exit(code)
 
 
-def _run(upid: Upid, func: Callable[[Upid], object], settings: Settings, *, foreground: bool) -> int:
+def _run(
+    upid: Upid,
+    func: Callable[[Upid], object],
+    settings: Settings,
+    *,
+    foreground: bool,
+    keep: Collection[int],
+) -> int:
     global _warnings
     _warnings = 0
     store = TaskStore(settings)
-    _redirect(store.open_log(upid, os.O_WRONLY | os.O_APPEND), keep_stdin=foreground)
+    _redirect(store.open_log(upid, os.O_WRONLY | os.O_APPEND), keep_stdin=foreground, keep=keep)
     _reset_signals()
     try:
         func(upid)
@@ -265,7 +288,7 @@ def _error_text(err: BaseException) -> str:
     return text.encode("utf-8", "replace")[: STATUS_TAIL_BYTES - 256].decode("utf-8", "ignore")
 
 
-def _redirect(log: int, *, keep_stdin: bool) -> None:
+def _redirect(log: int, *, keep_stdin: bool, keep: Collection[int]) -> None:
     if not keep_stdin:
         null = os.open("/dev/null", os.O_RDONLY)
         os.dup2(null, 0)
@@ -273,7 +296,11 @@ def _redirect(log: int, *, keep_stdin: bool) -> None:
     os.dup2(log, 1)
     os.dup2(log, 2)
     # The caller's sockets and locks are not the task's: a listening socket kept open here would outlive it.
-    os.closerange(3, os.sysconf("SC_OPEN_MAX") if os.sysconf("SC_OPEN_MAX") < 65536 else 65536)
+    lowest = 3
+    for fd in sorted(keep):
+        os.closerange(lowest, fd)
+        lowest = fd + 1
+    os.closerange(lowest, min(os.sysconf("SC_OPEN_MAX"), 65536))
     for name, fd in (("stdout", 1), ("stderr", 2)):
         raw = io.FileIO(fd, "w", closefd=False)
         stream = io.TextIOWrapper(

@@ -163,3 +163,22 @@ def test_the_end_of_a_task_is_recorded_on_a_full_disk(
     monkeypatch.setattr(os, "write", full)
     upid = start_worker("t", "", "root@pam", lambda _: None, settings)
     assert _wait_end(settings, upid) == "OK"
+
+
+def test_a_background_task_has_the_descriptors_it_was_left_and_no_others(settings: Settings) -> None:
+    kept, end = os.pipe()
+    lost = os.open("/dev/null", os.O_RDONLY)
+
+    def work(upid: Upid) -> None:
+        print(os.read(kept, 5).decode())
+        with pytest.raises(OSError, match="Bad file descriptor"):
+            os.fstat(lost)
+
+    try:
+        upid = start_worker("t", "", "root@pam", work, settings, keep=(kept,))
+        os.write(end, b"hello")
+        assert _wait_end(settings, upid) == "OK"
+    finally:
+        for fd in (kept, end, lost):
+            os.close(fd)
+    assert TaskStore(settings).log_path(upid).read_text() == "hello\nTASK OK\n"
