@@ -7,12 +7,11 @@ from typing import Final
 
 from quorate.access import permissions
 from quorate.access.changes import require_user
+from quorate.access.consoles import require_privileges, verify_console
 from quorate.access.directory import AuthenticationError, Directory, directory_of
 from quorate.access.login import answer_challenge, authenticate, challenge_of, check_answer, is_ticket
 from quorate.access.rotation import rotate_if_due
 from quorate.access.store import change_users, set_password
-from quorate.access.tickets import TicketError
-from quorate.access.users import normalize_path
 from quorate.api.access_rules import (
     ALLOCATE_USER,
     CONFIRMATION,
@@ -25,7 +24,7 @@ from quorate.api.access_rules import (
 from quorate.api.protocol import one_line, one_word
 from quorate.cfs import Cfs, CfsError
 from quorate.clusterlog import record
-from quorate.formats import FormatError, check_format, split_list
+from quorate.formats import split_list
 from quorate.schema import (
     NULL,
     WORLD,
@@ -45,6 +44,7 @@ _log = logging.getLogger(__name__)
 
 MAX_PASSWORD: Final = 4096
 """A ticket may stand for the password."""
+INVALID_CONSOLE_TICKET: Final = "permission denied - invalid PVEVNC ticket"
 PASSWORD: Final = String(description="The new password.", min_length=8, max_length=64)
 
 
@@ -76,10 +76,10 @@ def _create_ticket(
         if path is not None or privs is not None:
             if challenge is not None:
                 raise AuthenticationError("the user has a second factor, which was not shown")
-            _check_privileges(directory, user, path or "/", privs or "")
+            require_privileges(directory, user, path or "/", split_list(privs or ""))
             return {"username": user, "cap": permissions.capabilities(directory.users, user)}
     except AuthenticationError as err:
-        _log_refusal(ctx, full, err)
+        log_refusal(ctx, full, err)
         raise ApiError(401, "authentication failure") from err
     _rotate_key(ctx)
     csrf = directory.keys.csrf_token(user)
@@ -98,7 +98,8 @@ def _create_ticket(
     return result
 
 
-def _log_refusal(ctx: Context, name: str, err: Exception) -> None:
+def log_refusal(ctx: Context, name: str, err: Exception) -> None:
+    """The line of the log from which programs learn which addresses to ban."""
     _log.warning(
         "authentication failure; rhost=%s user=%s msg=%s", ctx.client_ip, one_word(name), one_line(str(err))
     )
@@ -111,13 +112,6 @@ def _challenge(ctx: Context, directory: Directory, user: str, otp: str | None) -
         return challenge
     check_answer(ctx.settings, user, otp if ":" in otp else f"totp:{otp}")
     return None
-
-
-def _check_privileges(directory: Directory, user: str, path: str, privs: str) -> None:
-    normal = normalize_path(path)
-    wanted = split_list(privs)
-    if normal is None or not wanted or not all(directory.may(user, normal, name) for name in wanted):
-        raise AuthenticationError("no permission")
 
 
 def _rotate_key(ctx: Context) -> None:
@@ -138,25 +132,11 @@ def _cluster_name(ctx: Context) -> str | None:
 def _verify_console(
     ctx: Context, authid: str, vncticket: str, path: str, privs: str, port: int | None = None
 ) -> None:
-    directory = directory_of(ctx.settings)
-    normal = normalize_path(path)
     try:
-        _check_name(authid)
-        directory.check_account(authid)
-        if normal is None:
-            raise AuthenticationError("malformed path")
-        directory.keys.verify_console_ticket(vncticket, authid, normal, port)
-        _check_privileges(directory, authid, normal, privs)
-    except (AuthenticationError, TicketError) as err:
-        _log_refusal(ctx, authid, err)
-        raise ApiError(401, "permission denied - invalid PVEVNC ticket") from err
-
-
-def _check_name(authid: str) -> None:
-    try:
-        check_format("pve-user-or-token", authid)
-    except FormatError as err:
-        raise AuthenticationError("malformed name of a user or API token") from err
+        verify_console(directory_of(ctx.settings), authid, vncticket, path, split_list(privs), port)
+    except AuthenticationError as err:
+        log_refusal(ctx, authid, err)
+        raise ApiError(401, INVALID_CONSOLE_TICKET) from err
 
 
 def _change_password(
