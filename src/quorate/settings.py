@@ -16,6 +16,8 @@ PROGRAM_DIR = Path(__file__).resolve().parents[2]
 """What holds src/ (and web/): /opt/quorate where it is installed."""
 
 API_PORT = 8006
+CONSOLE_PORTS = range(5900, 6000)
+"""Where consoles listen, on 127.0.0.1 alone."""
 JOIN_API_VERSION = 1
 
 
@@ -110,6 +112,12 @@ class Settings:
     @property
     def root_ssh_dir(self) -> Path:
         return self.at("/root/.ssh")
+
+    # Consoles
+    @property
+    def login_program(self) -> Path:
+        """What a console on this node runs."""
+        return self.at("/bin/login")
 
     # Local locks, API, tasks
     @property
