@@ -45,12 +45,14 @@ from quorate.api.protocol import (
     parse_address,
     success,
 )
+from quorate.api.relay import Relays
 from quorate.api.requestfigures import OTHER, RequestFigures
 from quorate.api.results import Encoded
 from quorate.api.router import Router
 from quorate.api.server import Outcome
 from quorate.api.throttle import LoginThrottle
 from quorate.api.webfiles import WebFiles
+from quorate.api.websocket import accept, wants_upgrade
 from quorate.cfs import Cfs
 from quorate.rules import ROOT
 from quorate.schema import ApiError, Context
@@ -88,6 +90,7 @@ class Front:
         self._figures = RequestFigures()
         self.count_connections: Callable[[], int] = lambda: 0
         self._hub = Hub(Look(Cfs(settings)))
+        self._relays = Relays()
         self._document: Answer | None = None
         self._logins: Counter[str] = Counter()
         self._throttle = LoginThrottle()
@@ -103,6 +106,7 @@ class Front:
     def end_streams(self) -> None:
         """Before the server waits for what is going on."""
         self._hub.close()
+        self._relays.close()
 
     async def close(self) -> None:
         await self._passer.close()
@@ -239,7 +243,24 @@ class Front:
             return Outcome(decision.answer, decision.user)
         if _asks_password(request.method, address.path):
             return await self._confirmed(request, address, decision)
+        if isinstance(decision, Run) and _is_websocket(decision, request):
+            return await self._upgrade(request, decision)
         return Outcome(await self._carry_out(request, address, decision), decision.user)
+
+    async def _upgrade(self, request: Request, run: Run) -> Outcome:
+        """The way to a console, where the operation says that the caller may have it (pvecm 6.8)."""
+        address = Address("json", run.operation.path)
+        try:
+            headers = accept(request.headers)
+            answer = await self._carry_out(request, address, replace(run, format=address.format))
+            if answer.status != 200:
+                return Outcome(answer, run.user)
+            relay = await self._relays.connect(int(json.loads(answer.body)["data"]["port"]))
+        except Refusal as refusal:
+            return Outcome(refusal.answer(), run.user)
+        except ApiError as error:
+            return Outcome(failure(error, address.format), run.user)
+        return Outcome(Answer(101, "Switching Protocols", headers=headers), run.user, upgrade=relay)
 
     async def _confirmed(
         self, request: Request, address: Address, decision: Run | PassToRoot | Forward
@@ -353,6 +374,10 @@ def _login_name(request: Request) -> str:
     name, realm = values.get("username", values.get("authid", "")), values.get("realm", "")
     full = f"{name}@{realm}" if realm else str(name)
     return full[:MAX_LOGIN_NAME]
+
+
+def _is_websocket(run: Run, request: Request) -> bool:
+    return run.operation.path.endswith("websocket") and wants_upgrade(request.headers)
 
 
 def _asks_password(method: str, path: str) -> bool:

@@ -18,6 +18,7 @@ from typing import Final, NamedTuple
 
 from aiohttp import web
 
+from quorate.api.channel import HttpChannel
 from quorate.api.connections import Connection, Connections
 from quorate.api.malformed import Malformed
 from quorate.api.protocol import (
@@ -29,6 +30,7 @@ from quorate.api.protocol import (
     Request,
     check_protocol,
 )
+from quorate.api.relay import Relay
 
 _log = logging.getLogger(__name__)
 _http_log = logging.getLogger(f"{__name__}.http")
@@ -65,13 +67,15 @@ class Outcome(NamedTuple):
     """The answer, and who asked (for the access log; empty when nobody proved it).
 
     slow: a refusal that is to be answered late; stream: what follows the headers, piece by piece, until it
-    ends or the client goes (the answer's body is not sent then).
+    ends or the client goes (the answer's body is not sent then); upgrade: who has the connection after the
+    answer 101.
     """
 
     answer: Answer
     user: str = ""
     slow: bool = False
     stream: AsyncGenerator[bytes, None] | None = None
+    upgrade: Relay | None = None
 
 
 Handle = Callable[[Request], Awaitable[Outcome]]
@@ -154,8 +158,11 @@ class HttpServer:
             state.since = time.monotonic()
         if outcome.stream is not None:
             return await self._stream(request, outcome, state, client)
+        if outcome.upgrade is not None:
+            return await self._upgrade(request, outcome, outcome.upgrade, state, client)
         response = self._response(request, outcome.answer)
-        if outcome.answer.status >= 400 or state.requests >= KEEP_ALIVE_REQUESTS:
+        refused = outcome.answer.status >= 400 or "Upgrade" in request.headers
+        if refused or state.requests >= KEEP_ALIVE_REQUESTS:
             response.force_close()
         elif request.keep_alive:
             response.headers["Connection"] = "Keep-Alive"
@@ -202,6 +209,31 @@ class HttpServer:
             if request.transport is not None:
                 request.transport.abort()
         finally:
+            state.busy -= 1
+            state.since = time.monotonic()
+            self._log(request, client, outcome, length)
+        return response
+
+    async def _upgrade(
+        self, request: web.BaseRequest, outcome: Outcome, relay: Relay, state: ConnectionState, client: str
+    ) -> web.StreamResponse:
+        """Answer, and hand the connection over; it ends with what it is used for."""
+        answer = outcome.answer
+        headers = {"Date": formatdate(usegmt=True), "Server": SERVER, **answer.headers}
+        response = web.StreamResponse(status=answer.status, reason=answer.reason, headers=headers)
+        response.force_close()
+        length = 0
+        state.busy += 1
+        try:
+            await response.prepare(request)
+            channel = HttpChannel(request, response)
+            await relay.run(channel)
+            length = channel.sent
+        except OSError:
+            if request.transport is not None:
+                request.transport.abort()
+        finally:
+            relay.close()
             state.busy -= 1
             state.since = time.monotonic()
             self._log(request, client, outcome, length)

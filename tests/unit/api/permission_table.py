@@ -58,6 +58,7 @@ GROUP = needs("/access/groups", "Group.Allocate")
 ROLE = needs("/access", "Sys.Modify")
 POOL = needs("/pool/web", "Pool.Allocate")
 NODE_AUDIT = needs("/nodes/n1", "Sys.Audit")
+NODE_CONSOLE = needs("/nodes/n1", "Sys.Console")
 NODE_SYSLOG = needs("/nodes/n1", "Sys.Syslog")
 NODE_MODIFY = needs("/nodes/n1", "Sys.Modify")
 
@@ -75,6 +76,7 @@ SAMPLES: Final[dict[str, str]] = {
     "node": "n1",
     "password": "long enough",
     "path": "/vms/100",
+    "port": "5900",
     "poolid": "web",
     "privs": "VM.Audit",
     "realm": "corp",
@@ -191,6 +193,9 @@ EXPECTED: Final[dict[str, Expected]] = {
     "GET /nodes": LOGGED_IN,
     "GET /nodes/{node}": LOGGED_IN,
     "GET /nodes/{node}/version": LOGGED_IN,
+    "POST /nodes/{node}/termproxy": NODE_CONSOLE,  # another 'cmd' than a login: see the walk
+    "POST /nodes/{node}/vncshell": NODE_CONSOLE,
+    "GET /nodes/{node}/vncwebsocket": NODE_CONSOLE,  # the handler: the console's own ticket
     "GET /nodes/{node}/certificates": LOGGED_IN,
     "GET /nodes/{node}/certificates/info": LOGGED_IN,
     "GET /nodes/{node}/config": AUDIT,

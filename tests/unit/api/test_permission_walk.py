@@ -213,6 +213,16 @@ def test_groups_of_a_new_user_need_rights_on_each(tmp_path: Path) -> None:
     assert _ask(gate, update, "lead@pve", userid="lead@pve") == ALLOWED
 
 
+@pytest.mark.parametrize("name", ["POST /nodes/{node}/termproxy", "POST /nodes/{node}/vncshell"])
+def test_consoles_for_more_than_a_login_are_for_root_alone(gate: Gate, name: str) -> None:
+    operation = OPERATIONS[name]
+    assert _ask(gate, operation, "Administrator@pve", cmd="login") == ALLOWED
+    for cmd in ("upgrade", "ceph_install"):
+        assert _ask(gate, operation, "Administrator@pve", cmd=cmd) == FORBIDDEN
+        assert _ask(gate, operation, "root@pam!full", cmd=cmd) == FORBIDDEN
+        assert _ask(gate, operation, "root@pam", cmd=cmd) == ALLOWED
+
+
 def test_members_of_a_pool_need_rights_of_their_own(gate: Gate) -> None:
     for name in ("PUT /pools", "PUT /pools/{poolid}"):
         operation = OPERATIONS[name]
