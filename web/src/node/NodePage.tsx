@@ -4,6 +4,7 @@ import { Spinner, Tab, Tabs, TabTitleText, Title } from "@patternfly/react-core"
 import { Suspense, type ReactElement } from "react";
 
 import type { Live } from "../api/live";
+import { may } from "../api/session";
 import { go } from "../app/useRoute";
 import { Boundary } from "../shared/Boundary";
 import { lazy } from "../shared/lazy";
@@ -14,6 +15,7 @@ const Network = lazy(() => import("./Network"));
 const Services = lazy(() => import("./Services"));
 const History = lazy(() => import("./TaskHistory"));
 const SystemLog = lazy(() => import("./SystemLog"));
+const Shell = lazy(() => import("./Shell"));
 const Certificates = lazy(() => import("./Certificates"));
 
 export default function NodePage({ node, tab, live }: { node: string; tab: string; live: Live }): ReactElement {
@@ -26,6 +28,7 @@ export default function NodePage({ node, tab, live }: { node: string; tab: strin
     ["syslog", "System Log", () => <SystemLog node={node} />],
     ["certificates", "Certificates", () => <Certificates node={node} />],
   ];
+  if (may("nodes", "Sys.Console")) tabs.splice(1, 0, ["shell", "Shell", () => <Shell node={node} />]);
   const present = tabs.find(([key]) => key === tab) ?? tabs[0];
   return (
     <>
