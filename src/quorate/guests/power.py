@@ -61,33 +61,6 @@ class NoGuests:
         )
 
     def start(self, guest: LocalGuest) -> Job:
-        """Begin to start it. Raises GuestError."""
-
-    def shut_down(self, guest: LocalGuest, seconds: int, *, force: bool) -> Job:
-        """Ask it to end within so many seconds; ``force``: end it then. Raises GuestError."""
-
-
-class NoGuests:
-    """Sees what runs, and refuses to start or end it."""
-
-    def __init__(self, settings: Settings) -> None:
-        self._settings = settings
-        self._containers: set[int] = set()
-
-    def begin(self) -> None:
-        self._containers = guestfigures.running_containers(self._text("/proc/net/unix"))
-
-    def is_running(self, guest: LocalGuest) -> bool:
-        if guest.kind == "lxc":
-            return guest.vmid in self._containers
-        pidfile = f"/run/qemu-server/{guest.vmid}.pid"
-        pid = self._text(pidfile).strip()
-        # A PID file stays behind after a kill, and its number may be another process's.
-        return pid.isdecimal() and guestfigures.is_machine(
-            self._text(f"/proc/{pid}/cmdline").encode("utf-8", "surrogateescape"), pidfile
-        )
-
-    def start(self, guest: LocalGuest) -> Job:
         raise GuestError("this version manages the cluster and cannot start guests")
 
     def shut_down(self, guest: LocalGuest, seconds: int, *, force: bool) -> Job:
