@@ -136,6 +136,21 @@ def test_control_frames_and_the_largest_one() -> None:
         (b"\x82\xfe\x00\x7d", CloseCode.PROTOCOL, "more bytes than it needs"),
         (b"\x82\xff" + (65535).to_bytes(8, "big"), CloseCode.PROTOCOL, "more bytes than it needs"),
     ],
+    ids=[
+        "unmasked",
+        "fragment",
+        "continuation",
+        "ping in pieces",
+        "extension 1",
+        "extension 3",
+        "opcode 3",
+        "opcode 11",
+        "long ping",
+        "too large",
+        "absurdly large",
+        "long length of 16 bits",
+        "long length of 64 bits",
+    ],
 )
 def test_refused_frames(data: bytes, code: CloseCode, why: str) -> None:
     with pytest.raises(FrameError, match=why) as refused:
@@ -291,8 +306,9 @@ def test_input_that_nobody_takes_ends_it(monkeypatch: pytest.MonkeyPatch) -> Non
 
     async def use(client: Client, console: Console, relays: Relays, running: asyncio.Task[None]) -> None:
         console.writer.transport.pause_reading()  # type: ignore[attr-defined]
+        data = client_frame(b"x" * 100_000)
         for _ in range(200):
-            client.says.put_nowait(client_frame(b"x" * 100_000))
+            client.says.put_nowait(data)
         await running
         console.writer.transport.resume_reading()  # type: ignore[attr-defined]
 
