@@ -5,7 +5,6 @@ from __future__ import annotations
 import argparse
 import os
 import socket
-import subprocess
 import sys
 from pathlib import Path
 
@@ -65,18 +64,18 @@ def web(arguments: argparse.Namespace) -> int:
         raise LabError(
             f"Cannot listen on port {arguments.port}: {reason}. Name another one: ./dev web --port N"
         ) from error
-    with listening:
-        port = listening.getsockname()[1]
-        print(
-            f"""The web interface of {node.name}: https://{LOOPBACK}:{port}
+    port = listening.getsockname()[1]
+    print(
+        f"""The web interface of {node.name}: https://{LOOPBACK}:{port}
   user root, realm PAM, password {ROOT_PASSWORD}; the certificate is the cluster's own.
-  From elsewhere: ssh -L {port}:{LOOPBACK}:{port} root@THIS-MACHINE, then the same address there.
+  From elsewhere: ssh -L {port}:{LOOPBACK}:{port} root@THIS-MACHINE, then the same there.
   Ctrl-C ends it.""",
-            flush=True,
-        )
-        program = [sys.executable, str(Path(__file__).with_name("forward.py")), str(listening.fileno())]
-        argv = ["ip", "netns", "exec", lab.record.switch_netns, *program, node.address(), str(API_PORT)]
-        return subprocess.run(argv, pass_fds=(listening.fileno(),), check=False).returncode
+        flush=True,
+    )
+    listening.set_inheritable(True)
+    program = [sys.executable, str(Path(__file__).with_name("forward.py")), str(listening.fileno())]
+    argv = ["ip", "netns", "exec", lab.record.switch_netns, *program, node.address(), str(API_PORT)]
+    os.execvp(argv[0], argv)  # in place of this process: whoever ends it ends all of it
 
 
 def down(arguments: argparse.Namespace) -> int:
