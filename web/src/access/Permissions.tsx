@@ -37,6 +37,7 @@ export default function Permissions(): ReactElement {
         label="Permissions"
         rows={acl.data}
         rowKey={(row) => `${row.path} ${row.type} ${row.ugid} ${row.roleid}`}
+        rowName={(row) => `${row.roleid} of ${row.ugid} on ${row.path}`}
         empty="No permission is given yet; root@pam may do everything."
         columns={[
           { label: "Path", show: (row) => row.path, by: (row) => row.path },

@@ -37,6 +37,7 @@ export default function SecondFactorDialog({ userid, onClose }: Props): ReactEle
           label="Second factors"
           rows={factors.data ?? (factors.failure ? [] : undefined)}
           rowKey={(row) => row.id}
+          rowName={(row) => row.description}
           empty="None is set up: the password alone lets this user in."
           columns={[
             { label: "Kind", show: (row) => (row.type === "totp" ? "Authenticator app" : row.type) },

@@ -53,6 +53,11 @@ export function current(): Session | undefined {
   return state.kind === "in" ? state.session : undefined;
 }
 
+/** Whether the page waits for a login of the same user. */
+export function hasExpired(): boolean {
+  return state.kind === "in" && state.expired;
+}
+
 /** The time between one user's login and the logout, through all renewals: what began in one visit must not go on
  * in another, which may be somebody else's. */
 export function currentVisit(): number {

@@ -9,7 +9,6 @@ import {
   DescriptionListDescription,
   DescriptionListGroup,
   DescriptionListTerm,
-  Spinner,
 } from "@patternfly/react-core";
 import { useState, type ReactElement } from "react";
 
@@ -39,7 +38,6 @@ export default function Cluster({ live }: { live: Live }): ReactElement {
   const isStandalone =
     join.failure?.status === 424 || (join.failure?.message.includes("node is not in a cluster") ?? false);
   const isRoot = current()?.username === "root@pam";
-  const isKnown = join.data !== undefined || join.failure !== undefined;
   const hostAddress = live.members.find((member) => member.local)?.ip;
   const close = (): void => {
     setDialog(undefined);
@@ -66,9 +64,8 @@ export default function Cluster({ live }: { live: Live }): ReactElement {
           </div>
           {isStandalone && !isRoot && <p className="q-subtle">Only root@pam may create a cluster or join one.</p>}
           {!isStandalone && <Failure failure={join.failure} title="The cluster's information could not be read" />}
-          {!isKnown && <Spinner size="md" aria-label="Loading the cluster's information" />}
           {isStandalone && <p>Standalone node - no cluster defined</p>}
-          {join.data && !isStandalone && <Information answer={join.data} />}
+          {!isStandalone && <Information answer={join.data} />}
         </CardBody>
       </Card>
       {!isStandalone && (
@@ -92,11 +89,12 @@ export default function Cluster({ live }: { live: Live }): ReactElement {
   );
 }
 
-function Information({ answer }: { answer: JoinAnswer }): ReactElement {
+/** Takes its place before the answer is there: what stands below does not move. */
+function Information({ answer }: { answer: JoinAnswer | undefined }): ReactElement {
   const rows: [string, string | number][] = [
-    ["Cluster Name", answer.totem.cluster_name ?? "–"],
-    ["Config Version", answer.totem.config_version ?? "–"],
-    ["Number of Nodes", answer.nodelist.length],
+    ["Cluster Name", answer?.totem.cluster_name ?? "–"],
+    ["Config Version", answer?.totem.config_version ?? "–"],
+    ["Number of Nodes", answer?.nodelist.length ?? "–"],
   ];
   return (
     <DescriptionList isHorizontal isCompact isFluid>

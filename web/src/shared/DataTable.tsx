@@ -1,8 +1,10 @@
 /* A table of rows with their actions; on a narrow screen every row becomes a block with labels. */
 
 import { Bullseye, EmptyState, EmptyStateBody, Spinner } from "@patternfly/react-core";
-import { ActionsColumn, Table, Tbody, Td, Th, Thead, Tr, type IAction } from "@patternfly/react-table";
+import { Table, Tbody, Td, Th, Thead, Tr } from "@patternfly/react-table";
 import { useState, type ReactElement, type ReactNode } from "react";
+
+import { RowMenu, type RowAction } from "./RowMenu";
 
 export interface Column<T> {
   label: string;
@@ -19,7 +21,9 @@ interface Props<T> {
   rows: readonly T[] | undefined;
   rowKey: (row: T) => string;
   empty: string;
-  actions?: (row: T) => IAction[];
+  actions?: (row: T) => RowAction[];
+  /** What a screen reader calls a row; its key unless given. */
+  rowName?: (row: T) => string;
   onOpen?: (row: T) => void;
   openLabel?: (row: T) => string;
 }
@@ -66,7 +70,7 @@ export function DataTable<T>(props: Props<T>): ReactElement {
       <Tbody>
         {rows.map((row) => {
           const open = props.onOpen;
-          const items = props.actions?.(row) ?? [];
+          const name = (props.rowName ?? props.rowKey)(row);
           return (
             <Tr
               key={props.rowKey(row)}
@@ -79,7 +83,11 @@ export function DataTable<T>(props: Props<T>): ReactElement {
                   {column.show(row)}
                 </Td>
               ))}
-              {props.actions && <Td isActionCell>{items.length > 0 && <ActionsColumn items={items} />}</Td>}
+              {props.actions && (
+                <Td isActionCell>
+                  <RowMenu row={name} actions={props.actions(row)} />
+                </Td>
+              )}
             </Tr>
           );
         })}

@@ -3,6 +3,7 @@
 import { Button, Form, Modal, ModalBody, ModalFooter, ModalHeader } from "@patternfly/react-core";
 import { useId, type ReactElement, type ReactNode } from "react";
 
+import { hasExpired } from "../api/session";
 import { Failure } from "./Failure";
 import { useSubmit } from "./useSubmit";
 
@@ -27,7 +28,8 @@ export function FormDialog(props: Props): ReactElement {
   const submit = useSubmit();
   const can = (props.canSubmit ?? true) && !submit.busy;
   const close = (): void => {
-    if (!submit.busy) props.onClose();
+    // Escape reaches all dialogs, also this one below the login that a session's end asks for
+    if (!submit.busy && !hasExpired()) props.onClose();
   };
   const send = async (): Promise<void> => {
     if (!can) return;
