@@ -30,6 +30,7 @@ export default function Groups(): ReactElement {
       <DataTable
         label="Groups"
         rows={groups.data}
+        hasFailed={groups.failure !== undefined}
         rowKey={(row) => row.groupid}
         empty="There are no groups."
         columns={[

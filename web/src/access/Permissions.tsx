@@ -36,6 +36,7 @@ export default function Permissions(): ReactElement {
       <DataTable
         label="Permissions"
         rows={acl.data}
+        hasFailed={acl.failure !== undefined}
         rowKey={(row) => `${row.path} ${row.type} ${row.ugid} ${row.roleid}`}
         rowName={(row) => `${row.roleid} of ${row.ugid} on ${row.path}`}
         empty="No permission is given yet; root@pam may do everything."

@@ -30,6 +30,7 @@ export default function Roles(): ReactElement {
       <DataTable
         label="Roles"
         rows={roles.data}
+        hasFailed={roles.failure !== undefined}
         rowKey={(row) => row.roleid}
         empty="There are no roles."
         columns={[

@@ -35,7 +35,8 @@ export default function SecondFactorDialog({ userid, onClose }: Props): ReactEle
         <Failure failure={factors.failure} title="The second factors could not be read" />
         <DataTable
           label="Second factors"
-          rows={factors.data ?? (factors.failure ? [] : undefined)}
+          rows={factors.data}
+          hasFailed={factors.failure !== undefined}
           rowKey={(row) => row.id}
           rowName={(row) => row.description}
           empty="None is set up: the password alone lets this user in."

@@ -1,6 +1,6 @@
 /* API tokens of all users that one may see. The secret is shown once, when a token is made. */
 
-import { Alert, Button, Modal, ModalBody, ModalFooter, ModalHeader } from "@patternfly/react-core";
+import { Alert, Button, Form, Modal, ModalBody, ModalFooter, ModalHeader } from "@patternfly/react-core";
 import { useState, type ReactElement } from "react";
 
 import { change } from "../api/client";
@@ -40,6 +40,7 @@ export default function Tokens(): ReactElement {
       <DataTable
         label="API tokens"
         rows={rows}
+        hasFailed={users.failure !== undefined}
         rowKey={(row) => `${row.userid}!${row.tokenid}`}
         empty="There are no API tokens."
         columns={[
@@ -74,8 +75,10 @@ export default function Tokens(): ReactElement {
           <ModalHeader title="API token made" labelId="token-secret" />
           <ModalBody className="q-tab">
             <Alert isInline variant="warning" component="p" title="The secret is shown this once and stored nowhere else." />
-            <TextField label="Token ID" value={dialog.id} onChange={() => undefined} isReadOnly />
-            <TextField label="Secret" value={dialog.value} onChange={() => undefined} isReadOnly />
+            <Form onSubmit={(event) => event.preventDefault()}>
+              <TextField label="Token ID" value={dialog.id} onChange={() => undefined} isReadOnly />
+              <TextField label="Secret" value={dialog.value} onChange={() => undefined} isReadOnly />
+            </Form>
           </ModalBody>
           <ModalFooter>
             <CopyButton text={dialog.value} label="Copy secret" />

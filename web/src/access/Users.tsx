@@ -33,6 +33,7 @@ export default function Users(): ReactElement {
       <DataTable
         label="Users"
         rows={users.data}
+        hasFailed={users.failure !== undefined}
         rowKey={(row) => row.userid}
         empty="There are no users."
         columns={[

@@ -74,7 +74,7 @@ export default function Cluster({ live }: { live: Live }): ReactElement {
             <CardTitle component="h2">Cluster Nodes</CardTitle>
             <CardBody>
               <Failure failure={nodes.failure} title="The members could not be read" />
-              <Members nodes={nodes.data} live={live} onRemove={isRoot ? setRemoving : undefined} />
+              <Members nodes={nodes.data} hasFailed={nodes.failure !== undefined} live={live} onRemove={isRoot ? setRemoving : undefined} />
             </CardBody>
           </Card>
           {live.cluster && <LinkMatrix members={live.members} config={nodes.data ?? []} />}
@@ -110,11 +110,12 @@ function Information({ answer }: { answer: JoinAnswer | undefined }): ReactEleme
 
 interface MembersProps {
   nodes: readonly ConfigNode[] | undefined;
+  hasFailed: boolean;
   live: Live;
   onRemove: ((node: string) => void) | undefined;
 }
 
-function Members({ nodes, live, onRemove }: MembersProps): ReactElement {
+function Members({ nodes, hasFailed, live, onRemove }: MembersProps): ReactElement {
   const rows = nodes && [...nodes].sort((one, other) => Number(one.nodeid) - Number(other.nodeid));
   const online = new Map(live.members.map((member) => [member.name, member.online === 1]));
   const links = linkNumbers(rows?.[0]);
@@ -133,6 +134,7 @@ function Members({ nodes, live, onRemove }: MembersProps): ReactElement {
       label="Cluster Nodes"
       columns={columns}
       rows={rows}
+      hasFailed={hasFailed}
       rowKey={(row) => row.name}
       empty="Standalone node - no cluster defined"
       {...(onRemove ? { actions: (row: ConfigNode) => [{ title: "Remove node", onClick: () => onRemove(row.name) }] } : {})}

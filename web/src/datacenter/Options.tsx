@@ -31,6 +31,7 @@ export default function Options(): ReactElement {
       <DataTable
         label="Options"
         rows={options.data && OPTION_ROWS}
+        hasFailed={options.failure !== undefined}
         rowKey={(row) => row.key}
         empty=""
         columns={[

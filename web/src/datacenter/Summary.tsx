@@ -56,6 +56,9 @@ function QuorumCard({ live }: { live: Live }): ReactElement {
             Standalone node - no cluster defined. <a href="#/datacenter/cluster">Create a cluster or join one.</a>
           </p>
         )}
+        {live.ready && !words && live.members.length === 0 && (
+          <p className="q-subtle">To see it you need the privilege Sys.Audit on the path /.</p>
+        )}
         {words && Icon && (
           <div aria-live="polite">
             <p className="q-quorum-votes">
@@ -83,7 +86,7 @@ function UsageCard({ live }: { live: Live }): ReactElement {
       <CardTitle component="h2">Resources</CardTitle>
       <CardBody>
         {nodes.length === 0 ? (
-          <p className="q-subtle">No figures yet.</p>
+          <p className="q-subtle">{live.members.length > 0 ? "No figures yet." : "You may see no node's figures."}</p>
         ) : (
           <>
             <Progress

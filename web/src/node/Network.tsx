@@ -13,7 +13,8 @@ export default function Network({ node }: { node: string }): ReactElement {
       <Failure failure={network.failure} title="The network could not be read" />
       <DataTable
         label="Network interfaces"
-        rows={network.data ?? (network.failure ? [] : undefined)}
+        rows={network.data}
+        hasFailed={network.failure !== undefined}
         rowKey={(row) => row.iface}
         empty="No interface is configured."
         columns={[

@@ -37,7 +37,8 @@ export default function Services({ node }: { node: string }): ReactElement {
       <Failure failure={submit.failure} title="The service could not be changed" />
       <DataTable
         label="Services"
-        rows={services.data ?? (services.failure ? [] : undefined)}
+        rows={services.data}
+        hasFailed={services.failure !== undefined}
         rowKey={(row) => row.service}
         empty="No service is known."
         columns={[

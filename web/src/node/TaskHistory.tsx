@@ -64,7 +64,7 @@ export default function TaskHistory({ node }: { node: string }): ReactElement {
         />
       </div>
       <Failure failure={failure} title="The tasks could not be read" />
-      <TaskTable label={`Tasks of ${node}`} tasks={found?.tasks ?? (failure ? [] : undefined)} empty="No task matches." withNode={false} />
+      <TaskTable label={`Tasks of ${node}`} tasks={found?.tasks} hasFailed={failure !== undefined} empty="No task matches." withNode={false} />
       {found && found.total > PAGE && (
         <div className="q-buttons">
           <Button variant="secondary" isDisabled={start === 0} onClick={() => setStart(Math.max(0, start - PAGE))}>

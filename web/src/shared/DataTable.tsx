@@ -18,7 +18,10 @@ export interface Column<T> {
 interface Props<T> {
   label: string;
   columns: readonly Column<T>[];
+  /** Undefined until they are there. */
   rows: readonly T[] | undefined;
+  /** They could not be read, which is told elsewhere: nothing is waited for, and nothing is said to be empty. */
+  hasFailed?: boolean;
   rowKey: (row: T) => string;
   empty: string;
   actions?: (row: T) => RowAction[];
@@ -28,9 +31,10 @@ interface Props<T> {
   openLabel?: (row: T) => string;
 }
 
-export function DataTable<T>(props: Props<T>): ReactElement {
+export function DataTable<T>(props: Props<T>): ReactElement | null {
   const [sort, setSort] = useState<{ index: number; direction: "asc" | "desc" }>();
   if (props.rows === undefined) {
+    if (props.hasFailed) return null;
     return (
       <Bullseye className="q-waiting">
         <Spinner size="lg" aria-label={`Loading ${props.label}`} />

@@ -1,7 +1,7 @@
 /* A dialog with a form: Enter sends, Escape asks nothing that was not changed, failures stay in view. */
 
 import { Button, Form, Modal, ModalBody, ModalFooter, ModalHeader } from "@patternfly/react-core";
-import { useId, type ReactElement, type ReactNode } from "react";
+import { useEffect, useId, useRef, type ReactElement, type ReactNode } from "react";
 
 import { hasExpired } from "../api/session";
 import { Failure } from "./Failure";
@@ -26,6 +26,11 @@ interface Props {
 export function FormDialog(props: Props): ReactElement {
   const id = useId();
   const submit = useSubmit();
+  const form = useRef<HTMLFormElement>(null);
+  useEffect(() => {
+    // The field may lie outside of what one sees of a long form
+    if (submit.failure) form.current?.querySelector<HTMLElement>('[aria-invalid="true"]')?.focus();
+  }, [submit.failure]);
   const can = (props.canSubmit ?? true) && !submit.busy;
   const close = (): void => {
     // Escape reaches all dialogs, also this one below the login that a session's end asks for
@@ -57,6 +62,7 @@ export function FormDialog(props: Props): ReactElement {
       <ModalBody>
         <Form
           id={`${id}-form`}
+          ref={form}
           noValidate
           onSubmit={(event) => {
             event.preventDefault();

@@ -63,7 +63,7 @@ function RecentLog(): ReactElement {
   return (
     <>
       <Failure failure={log.failure} title="The cluster log could not be read" />
-      <ClusterLogTable log={log.data} />
+      <ClusterLogTable log={log.data} hasFailed={log.failure !== undefined} />
     </>
   );
 }

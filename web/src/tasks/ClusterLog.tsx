@@ -16,7 +16,7 @@ export default function ClusterLog(): ReactElement {
   const log = usePolled("/cluster/log", { max: Number(most) }, SECONDS, ["log"]);
   return (
     <>
-      <ClusterLogTable log={log.data} />
+      <ClusterLogTable log={log.data} hasFailed={log.failure !== undefined} />
       <Failure failure={log.failure} title="The cluster log could not be read" />
       <div className="q-buttons">
         <ChoiceField
@@ -30,11 +30,17 @@ export default function ClusterLog(): ReactElement {
   );
 }
 
-export function ClusterLogTable({ log }: { log: readonly ClusterLogEntry[] | undefined }): ReactElement {
+interface TableProps {
+  log: readonly ClusterLogEntry[] | undefined;
+  hasFailed: boolean;
+}
+
+export function ClusterLogTable({ log, hasFailed }: TableProps): ReactElement {
   return (
     <DataTable
       label="Cluster log"
       rows={log}
+      hasFailed={hasFailed}
       rowKey={(row) => `${row.id}-${row.time}-${row.pid}`}
       empty="The log is empty."
       columns={[

@@ -14,14 +14,16 @@ interface Props {
   tasks: readonly Task[] | undefined;
   empty?: string;
   withNode?: boolean;
+  hasFailed?: boolean;
 }
 
-export function TaskTable({ label, tasks, empty = "There are no tasks yet.", withNode = true }: Props): ReactElement {
+export function TaskTable({ label, tasks, empty = "There are no tasks yet.", withNode = true, hasFailed = false }: Props): ReactElement {
   const viewer = useTasks();
   return (
     <DataTable
       label={label}
       rows={tasks}
+      hasFailed={hasFailed}
       rowKey={(row) => row.upid}
       empty={empty}
       columns={[
