@@ -15,7 +15,7 @@ from playwright.sync_api import Browser, Response, expect
 
 from lab import Lab
 from lab.base import ROOT_PASSWORD
-from tests.lab.support_web import JOIN_MS, PATIENCE, Person, browser_in
+from tests.lab.support_web import DESK, JOIN_MS, PATIENCE, SMALL_PHONE, Person, browser_in
 
 CLUSTER = "weblab"
 MAX_FIRST_LOAD = 350_000
@@ -237,21 +237,19 @@ def open_removal(admin: Person, name: str) -> None:
 
 def looks(browser: Browser, lab: Lab) -> None:
     """The same pages dark and on a phone: nothing is wider than the screen, nothing keeps anybody out."""
-    for dark, phone in ((True, False), (False, True), (True, True)):
-        person = Person(browser, lab.node("n1"), dark=dark, phone=phone)
+    for kind, dark, screen in (
+        ("dark-desk", True, DESK),
+        ("light-phone", False, SMALL_PHONE),
+        ("dark-phone", True, SMALL_PHONE),
+    ):
+        person = Person(browser, lab.node("n1"), dark=dark, screen=screen)
         person.open()
-        person.page.get_by_label("User name").fill("root")
-        person.page.get_by_label("Password").fill(ROOT_PASSWORD)
-        person.page.get_by_label("Realm").select_option("pam")
-        person.page.keyboard.press("Enter")
-        expect(person.page.get_by_role("heading", name="Datacenter")).to_be_visible()
-        kind = f"{'dark' if dark else 'light'}-{'phone' if phone else 'desk'}"
+        person.log_in()
         for place in ("datacenter/summary", "datacenter/cluster", "datacenter/options", "node/n1/summary"):
             person.go(place)
             expect(person.page.get_by_role("progressbar", name=re.compile("^Loading"))).to_have_count(0)
             person.picture(f"{kind}-{place.replace('/', '-')}")
             assert person.barriers() == [], (kind, place)
-            width = person.page.evaluate("document.documentElement.scrollWidth - innerWidth")
-            assert width <= 0, f"{kind} {place}: {width} px wider than the screen"
+            assert person.excess() <= 0, f"{kind} {place}: wider than the screen"
         assert person.faults == []
         person.context.close()
