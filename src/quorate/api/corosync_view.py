@@ -1,4 +1,4 @@
-"""``/nodes/{node}/corosync/links`` and ``/cluster/quorum``: Corosync as one node sees it.
+"""``/nodes/{node}/corosync/...`` and ``/cluster/quorum``: Corosync and its QDevice as one node sees them.
 
 Additions of ours: the original's clients have nothing of the kind.
 """
@@ -53,8 +53,36 @@ def _configured_qdevice(ctx: Context) -> dict[str, object] | None:
         return None
 
 
+def _qdevice(ctx: Context, node: str) -> dict[str, Any]:
+    from quorate.cfs import CfsError
+    from quorate.cluster import conffile
+    from quorate.cluster.host import ClusterError, Host
+    from quorate.cluster.qdevice import daemon_status
+
+    host = Host(settings=ctx.settings, node=ctx.node)
+    try:
+        device = conffile.read(host).quorum.get("device")
+        if not isinstance(device, dict):
+            return {"configured": False}
+        result: dict[str, Any] = {"configured": True, "daemon": daemon_status(host)}
+    except (ClusterError, CfsError) as err:
+        raise ApiError(500, str(err)) from err
+    net = device.get("net")
+    for name, section in (("model", device), ("host", net), ("algorithm", net)):
+        if isinstance(section, dict) and isinstance(value := section.get(name), str):
+            result[name] = value
+    seen = _quorum(ctx).get("qdevice", {})
+    return result | {
+        name: seen[name] for name in ("votes", "registered", "alive", "votes_for_us") if name in seen
+    }
+
+
 def _count(text: str) -> Integer:
     return Integer(description=text, optional=True)
+
+
+def _flag(text: str) -> Boolean:
+    return Boolean(description=text, optional=True)
 
 
 OPERATIONS: Final = [
@@ -95,6 +123,34 @@ OPERATIONS: Final = [
     ),
     Operation(
         method="GET",
+        path="/nodes/{node}/corosync/qdevice",
+        name="corosync_qdevice",
+        description="The cluster's QDevice as this node sees it. Not of the original.",
+        handler=_qdevice,
+        parameters={"node": NODE},
+        returns=Object(
+            properties={
+                "configured": Boolean(description="The cluster's configuration has one."),
+                "model": String(optional=True),
+                "host": String(description="Where its server is.", optional=True),
+                "algorithm": String(description="ffsplit or lms.", optional=True),
+                "votes": _count("Votes that it has."),
+                "registered": _flag("Its daemon runs on this node, and Corosync knows it."),
+                "alive": _flag("It answers Corosync."),
+                "votes_for_us": _flag("It gives its votes to this node's partition."),
+                "daemon": Object(
+                    description="What its daemon on this node says; empty where it does not run.",
+                    additional=String(),
+                    optional=True,
+                ),
+            }
+        ),
+        permission=Check("/nodes/{node}", ("Sys.Audit",)),
+        protected=True,
+        proxyto_node=True,
+    ),
+    Operation(
+        method="GET",
         path="/cluster/quorum",
         name="quorum",
         description="The votes in numbers, as the node that is asked sees them. Not of the original.",
@@ -126,6 +182,7 @@ OPERATIONS: Final = [
                     properties={
                         "name": String(),
                         "votes": Integer(description="Votes that it has."),
+                        "registered": Boolean(description="Its daemon runs on the node that is asked."),
                         "alive": Boolean(description="Its daemon answers Corosync."),
                         "votes_for_us": Boolean(description="It gives its votes to this partition."),
                         "master_wins": Boolean(description="It alone decides."),

@@ -98,8 +98,13 @@ def read_links() -> list[dict[str, Any]]:
     return links(values, nodes_of(settings), priorities_of(settings), int(local))
 
 
-def quorum(own: Info, others: Iterable[Info], nodes: Nodes, qdevice: Info | None) -> dict[str, Any]:
-    """The counting of votes in numbers. ``spare``: votes that may get lost before changes stop."""
+def quorum(
+    own: Info, others: Iterable[Info], nodes: Nodes, qdevice: Info | None, *, has_device: bool = False
+) -> dict[str, Any]:
+    """The counting of votes in numbers. ``spare``: votes that may get lost before changes stop.
+
+    ``has_device``: the configuration names a QDevice. Its daemon registers at Corosync, where it runs.
+    """
     present = own.total
     result: dict[str, Any] = {
         "quorate": own.quorate,
@@ -119,10 +124,12 @@ def quorum(own: Info, others: Iterable[Info], nodes: Nodes, qdevice: Info | None
             for info in sorted(others, key=lambda info: info.nodeid)
         ],
     }
-    if Flag.QDEVICE_REGISTERED in own.flags:
+    if has_device or Flag.QDEVICE_REGISTERED in own.flags:
+        registered = Flag.QDEVICE_REGISTERED in own.flags
         result["qdevice"] = {
-            "name": own.qdevice_name,
+            "name": own.qdevice_name if registered else "Qdevice",
             "votes": qdevice.votes if qdevice is not None else own.qdevice_votes,
+            "registered": registered,
             "alive": Flag.QDEVICE_ALIVE in own.flags,
             "votes_for_us": Flag.QDEVICE_CAST_VOTE in own.flags,
             "master_wins": Flag.QDEVICE_MASTER_WINS in own.flags,
@@ -135,6 +142,7 @@ def read_quorum() -> dict[str, Any]:
     with Cmap() as configuration:
         nodes = nodes_of(configuration.iterate("nodelist.node."))
         local = int(configuration.get("runtime.votequorum.this_node_id"))
+        has_device = any(key == "quorum.device.model" for key, _ in configuration.iterate("quorum.device."))
     with Votequorum() as votes:
         own = votes.info(local)
         infos = []
@@ -147,7 +155,7 @@ def read_quorum() -> dict[str, Any]:
             qdevice = votes.info(QDEVICE_NODEID)
         except NotExistError:
             qdevice = None
-    return quorum(own, infos, nodes, qdevice)
+    return quorum(own, infos, nodes, qdevice, has_device=has_device)
 
 
 def _state(state: NodeState | int) -> str:

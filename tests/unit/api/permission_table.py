@@ -202,6 +202,7 @@ EXPECTED: Final[dict[str, Expected]] = {
     "PUT /nodes/{node}/config": needs("/", "Sys.Modify"),
     "GET /nodes/{node}/corosync": LOGGED_IN,
     "GET /nodes/{node}/corosync/links": NODE_AUDIT,
+    "GET /nodes/{node}/corosync/qdevice": NODE_AUDIT,
     "GET /nodes/{node}/dns": NODE_AUDIT,
     "PUT /nodes/{node}/dns": NODE_MODIFY,
     "GET /nodes/{node}/hosts": NODE_AUDIT,

@@ -67,7 +67,7 @@ def test_index_lists_every_part(api: Api) -> None:
     assert names == sorted(names)
     assert {"network", "services", "status", "syslog", "tasks", "time", "rrddata", "corosync"} <= set(names)
     assert api("GET", "/nodes/n1/certificates") == [{"name": "info"}]
-    assert api("GET", "/nodes/n1/corosync") == [{"name": "links"}]
+    assert api("GET", "/nodes/n1/corosync") == [{"name": "links"}, {"name": "qdevice"}]
     assert api("GET", "/nodes/n1/tasks/UPID") == [{"name": "log"}, {"name": "status"}]
     assert {"name": "resources"} in api("GET", "/cluster")
     assert {"name": "join"} in api("GET", "/cluster/config")
@@ -249,6 +249,31 @@ def test_corosync_without_a_cluster(api: Api) -> None:
     assert api("GET", "/nodes/n1/corosync/links") == []
     quorum = api("GET", "/cluster/quorum")
     assert (quorum["clustered"], quorum["quorate"], quorum["needed"]) == (0, 1, 1)
+    assert api("GET", "/nodes/n1/corosync/qdevice") == {"configured": 0}
+
+
+DEVICE = (
+    "quorum {\n  device {\n    model: net\n    votes: 1\n    net {\n      host: 10.0.0.9\n    }\n  }\n}\n"
+)
+
+
+def test_the_qdevice_as_a_node_sees_it(api: Api, settings: Settings, monkeypatch: pytest.MonkeyPatch) -> None:
+    """Configured, and no daemon on this node: not the same as none."""
+    seen = {"name": "Qdevice", "votes": 1, "registered": False, "alive": False, "votes_for_us": False}
+    monkeypatch.setattr(corosync_view, "read_quorum", lambda: {"qdevice": seen})
+    settings.cluster_conf.write_text("quorum {\n  provider: corosync_votequorum\n}\n")
+    assert api("GET", "/nodes/n1/corosync/qdevice") == {"configured": 0}
+    settings.cluster_conf.write_text(DEVICE)
+    assert api("GET", "/nodes/n1/corosync/qdevice") == {
+        "configured": 1,
+        "model": "net",
+        "host": "10.0.0.9",
+        "daemon": {},
+        "votes": 1,
+        "registered": 0,
+        "alive": 0,
+        "votes_for_us": 0,
+    }
 
 
 def test_corosync_that_does_not_run(api: Api, settings: Settings, monkeypatch: pytest.MonkeyPatch) -> None:

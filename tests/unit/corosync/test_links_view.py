@@ -96,7 +96,14 @@ def test_qdevice() -> None:
     assert found["qdevice"] == {
         "name": "Qdevice",
         "votes": 1,
+        "registered": True,
         "alive": True,
         "votes_for_us": False,
         "master_wins": False,
     }
+
+
+def test_qdevice_whose_daemon_does_not_run_here() -> None:
+    found = quorum(_info(1), [], {}, None, has_device=True)["qdevice"]
+    assert (found["registered"], found["alive"], found["votes"]) == (False, False, 1)
+    assert "qdevice" not in quorum(_info(1), [], {}, None)
