@@ -41,3 +41,5 @@ export type Token = Row<NonNullable<User["tokens"]>>;
 export type Group = Row<ResultOf<"GET", "/access/groups">>;
 export type Role = Row<ResultOf<"GET", "/access/roles">>;
 export type AclEntry = Row<ResultOf<"GET", "/access/acl">>;
+/** The QDevice as one node sees it. */
+export type DeviceView = ResultOf<"GET", "/nodes/{node}/corosync/qdevice">;

@@ -1,23 +1,16 @@
-/* Every link from every node's view: state and latency. Only nodes that are online are asked. */
+/* Every link from every node's view: state, latency, priority. Only nodes that are online are asked. */
 
-import { Card, CardBody, CardTitle, Label } from "@patternfly/react-core";
+import { Alert, Card, CardBody, CardTitle, Label } from "@patternfly/react-core";
 import CheckCircleIcon from "@patternfly/react-icons/dist/esm/icons/check-circle-icon";
 import ExclamationCircleIcon from "@patternfly/react-icons/dist/esm/icons/exclamation-circle-icon";
 import { Table, Tbody, Td, Th, Thead, Tr } from "@patternfly/react-table";
-import { useEffect, useState, type ReactElement } from "react";
+import type { ReactElement } from "react";
 
-import { get } from "../api/client";
-import { asFailure, type ApiFailure } from "../api/failure";
-import type { ConfigNode, LinkState, NodeEntry } from "../api/model";
+import type { ConfigNode, NodeEntry } from "../api/model";
+import { useNodeViews } from "../api/nodeViews";
 import { milliseconds } from "../logic/format";
+import { linkMatrices, type Cell, type Matrix } from "../logic/linkMatrix";
 import { Failure } from "../shared/Failure";
-
-const PERIOD_MS = 5000;
-
-interface Views {
-  links: Readonly<Record<string, readonly LinkState[]>>;
-  failures: Readonly<Record<string, ApiFailure>>;
-}
 
 interface Props {
   members: readonly NodeEntry[];
@@ -26,107 +19,72 @@ interface Props {
 
 export function LinkMatrix({ members, config }: Props): ReactElement {
   const online = members.filter((member) => member.online).map((member) => member.name);
-  const views = useViews(online.join(" "));
-  const numbers = [...new Set(Object.values(views.links).flatMap((links) => links.map((link) => link.link)))].sort();
-  const names = members.map((member) => member.name);
+  const views = useNodeViews("/nodes/{node}/corosync/links", online);
   return (
     <Card isCompact>
       <CardTitle component="h2">Links</CardTitle>
       <CardBody className="q-tab">
-        {Object.entries(views.failures).map(([node, failure]) => (
+        {Object.entries(views).map(([node, { failure }]) => (
           <Failure key={node} failure={failure} title={`The links of ${node} could not be read`} />
         ))}
-        {numbers.length === 0 && <p className="q-subtle">There is no link to another node yet.</p>}
-        {numbers.map((number) => (
-          <div key={number} className="q-matrix">
-            <Table aria-label={`Link ${number}`} variant="compact" gridBreakPoint="">
-              <caption>
-                Link {number}, priority {priorityOf(views, number)}: {addresses(config, number)}
-              </caption>
-              <Thead>
-                <Tr>
-                  <Th>Seen by</Th>
-                  {names.map((name) => (
-                    <Th key={name}>to {name}</Th>
-                  ))}
-                </Tr>
-              </Thead>
-              <Tbody>
-                {names.map((from) => (
-                  <Tr key={from}>
-                    <Th>{from}</Th>
-                    {names.map((to) => (
-                      <Td key={to}>
-                        <Cell from={from} to={to} number={number} views={views} />
-                      </Td>
-                    ))}
-                  </Tr>
-                ))}
-              </Tbody>
-            </Table>
-          </div>
-        ))}
+        {members.length < 2 && <p className="q-subtle">There is no link to another node yet.</p>}
+        {members.length > 1 &&
+          linkMatrices(members, config, views).map((matrix) => <LinkTable key={matrix.number} matrix={matrix} />)}
       </CardBody>
     </Card>
   );
 }
 
-interface CellProps {
-  from: string;
-  to: string;
-  number: number;
-  views: Views;
+function LinkTable({ matrix }: { matrix: Matrix }): ReactElement {
+  const { number, rows, addresses, disagreement } = matrix;
+  return (
+    <div className="q-matrix">
+      {disagreement !== undefined && (
+        <Alert
+          isInline
+          variant="warning"
+          component="p"
+          title={`The nodes do not agree on the priority of link ${number}: ${disagreement}. They may send over different links.`}
+        />
+      )}
+      <Table aria-label={`Link ${number}`} variant="compact" gridBreakPoint="">
+        <caption>
+          Link {number}
+          {matrix.priority !== undefined && `, priority ${matrix.priority}`}: {addresses.join(", ")}
+        </caption>
+        <Thead>
+          <Tr>
+            <Th>Seen by</Th>
+            <Th>Priority</Th>
+            {rows.map((row) => (
+              <Th key={row.from}>to {row.from}</Th>
+            ))}
+          </Tr>
+        </Thead>
+        <Tbody>
+          {rows.map((row) => (
+            <Tr key={row.from}>
+              <Th>{row.from}</Th>
+              <Td>{row.priority ?? "–"}</Td>
+              {row.cells.map((cell, index) => (
+                <Td key={rows[index]?.from}>
+                  <CellLabel cell={cell} />
+                </Td>
+              ))}
+            </Tr>
+          ))}
+        </Tbody>
+      </Table>
+    </div>
+  );
 }
 
-function Cell({ from, to, number, views }: CellProps): ReactElement {
-  if (from === to) return <span className="q-subtle">–</span>;
-  const seen = views.links[from];
-  if (!seen) return <span className="q-subtle">not asked</span>;
-  const link = seen.find((entry) => entry.node === to && entry.link === number);
-  if (!link) return <span className="q-subtle">none</span>;
-  if (!link.connected) {
-    return <Label isCompact status="danger" icon={<ExclamationCircleIcon />}>down</Label>;
+const WORDS = { self: "–", offline: "node is off", waiting: "asking …", silent: "no answer", none: "none", off: "not in use" };
+
+function CellLabel({ cell }: { cell: Cell }): ReactElement {
+  if (cell.kind === "up") {
+    return <Label isCompact status="success" icon={<CheckCircleIcon />}>up {milliseconds(cell.latency)}</Label>;
   }
-  return <Label isCompact status="success" icon={<CheckCircleIcon />}>up {milliseconds(link.latency)}</Label>;
-}
-
-function priorityOf(views: Views, number: number): string {
-  const found = Object.values(views.links).flat().find((link) => link.link === number);
-  return found ? String(found.priority) : "–";
-}
-
-function addresses(config: readonly ConfigNode[], number: number): string {
-  return config.map((node) => `${node.name} ${node[`ring${number}_addr`] ?? "–"}`).join(", ");
-}
-
-/** Asked one by one: a node that hangs holds up its own row alone. */
-function useViews(online: string): Views {
-  const [views, setViews] = useState<Views>({ links: {}, failures: {} });
-  useEffect(() => {
-    const abort = new AbortController();
-    const names = online === "" ? [] : online.split(" ");
-    let timer: ReturnType<typeof setTimeout> | undefined;
-    const read = async (): Promise<void> => {
-      const links: Record<string, LinkState[]> = {};
-      const failures: Record<string, ApiFailure> = {};
-      await Promise.all(
-        names.map(async (name) => {
-          try {
-            links[name] = await get("/nodes/{node}/corosync/links", { node: name }, { signal: abort.signal });
-          } catch (error) {
-            failures[name] = asFailure(error);
-          }
-        }),
-      );
-      if (abort.signal.aborted) return;
-      setViews({ links, failures });
-      timer = setTimeout(() => void read(), PERIOD_MS);
-    };
-    void read();
-    return () => {
-      abort.abort();
-      clearTimeout(timer);
-    };
-  }, [online]);
-  return views;
+  if (cell.kind === "down") return <Label isCompact status="danger" icon={<ExclamationCircleIcon />}>down</Label>;
+  return <span className="q-subtle">{WORDS[cell.kind]}</span>;
 }
