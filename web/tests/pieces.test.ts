@@ -6,7 +6,6 @@ import { encode, fill } from "../src/api/transport";
 import { dateOf, epochOf } from "../src/logic/dates";
 import { bytes, duration, milliseconds, percent } from "../src/logic/format";
 import { nextPhase, START, type Observation } from "../src/logic/joinPhases";
-import { removalView } from "../src/logic/removal";
 import { formatRoute, parseRoute } from "../src/logic/route";
 import { linePath, nearest, niceTop } from "../src/logic/series";
 import { base32, otpauthAddress } from "../src/logic/totp";
@@ -76,26 +75,23 @@ describe("a join", () => {
     expect(run(...Array<Observation>(6).fill(refused)).phase).toBe("joined");
   });
 
+  it("is looked at anew when the network fails for long: the browser does not trust the new certificate", () => {
+    const unreachable: Observation = { kind: "unreachable" };
+    const first = nextPhase(START, unreachable, 1000);
+    expect([first.phase, first.mustReload]).toEqual(["restarting", false]);
+    expect(nextPhase(first, unreachable, 20_000).mustReload).toBe(false);
+    expect(nextPhase(first, unreachable, 21_000).mustReload).toBe(true);
+    // Whatever comes from the node shows that its certificate is taken
+    for (const event of [refused, { kind: "silent" }, { kind: "running" }] as const) {
+      const heard = nextPhase(first, event, 5000);
+      expect(nextPhase(heard, unreachable, 24_000).mustReload).toBe(false);
+    }
+    expect(nextPhase(START, { kind: "silent" }, 90_000).mustReload).toBe(false);
+  });
+
   it("says when it takes long", () => {
     const early = nextPhase(START, { kind: "silent" }, 1000);
     expect([early.isSlow, nextPhase(early, { kind: "silent" }, 62_000).isSlow]).toEqual([false, true]);
-  });
-});
-
-describe("removing a node", () => {
-  const members = [member("n1", { local: 1 }), member("n2"), member("n3", { online: 0 })];
-
-  it("is refused for itself, for what runs, and without quorum", () => {
-    expect(removalView("n1", { members, resources: [] }).obstacles).toHaveLength(2);
-    expect(removalView("n2", { members, resources: [] }).obstacles[0]).toContain("is online");
-    const cluster = { type: "cluster", id: "cluster", name: "c", version: 1, nodes: 3, quorate: 0 } as const;
-    expect(removalView("n3", { members, resources: [], cluster }).obstacles[0]).toContain("no quorum");
-  });
-
-  it("names the guests that would be orphaned", () => {
-    const view = removalView("n3", { members, resources: [guest(100, "n3"), guest(101, "n1")] });
-    expect(view.obstacles).toEqual([]);
-    expect(view.warnings).toEqual(["n3 has 1 guest, whose configuration becomes orphaned: 100. Move them first."]);
   });
 });
 

@@ -78,13 +78,13 @@ export default function Cluster({ live }: { live: Live }): ReactElement {
             </CardBody>
           </Card>
           {live.cluster && <LinkMatrix members={live.members} config={nodes.data ?? []} />}
-          {live.cluster && <QuorumDevice />}
+          {live.cluster && <QuorumDevice members={live.members} />}
         </>
       )}
       {dialog === "create" && <CreateDialog hostAddress={hostAddress} onClose={close} />}
       {dialog === "information" && join.data && <JoinInformationDialog answer={join.data} onClose={close} />}
       {dialog === "join" && <JoinDialog hostAddress={hostAddress} onClose={close} />}
-      {removing !== undefined && <RemoveNodeDialog node={removing} live={live} onClose={close} />}
+      {removing !== undefined && <RemoveNodeDialog node={removing} live={live} config={nodes.data ?? []} onClose={close} />}
     </>
   );
 }

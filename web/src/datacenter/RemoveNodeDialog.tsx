@@ -4,27 +4,37 @@ import { Alert, List, ListItem } from "@patternfly/react-core";
 import { useState, type ReactElement } from "react";
 
 import { change } from "../api/client";
+import { usePolled } from "../api/hooks";
 import { refresh, type Live } from "../api/live";
+import type { ConfigNode } from "../api/model";
 import { removalView } from "../logic/removal";
-import { TextField } from "../shared/fields";
+import { CheckField, TextField } from "../shared/fields";
 import { FormDialog } from "../shared/FormDialog";
 
 interface Props {
   node: string;
   live: Live;
+  config: readonly ConfigNode[];
   onClose: () => void;
 }
 
-export function RemoveNodeDialog({ node, live, onClose }: Props): ReactElement {
+export function RemoveNodeDialog({ node, live, config, onClose }: Props): ReactElement {
   const [typed, setTyped] = useState("");
-  const view = removalView(node, live);
+  const [consents, setConsents] = useState<ReadonlySet<string>>(new Set());
+  const quorum = usePolled("/cluster/quorum", {}, 5, ["status"]);
+  const view = removalView(node, { ...live, config, quorum: quorum.data });
+  const isKnown = quorum.data !== undefined || quorum.failure !== undefined;
+  const isAgreed = view.conditions.every(({ consent }) => consents.has(consent));
+  const agree = (consent: string, isGiven: boolean): void => {
+    setConsents((before) => new Set([...before].filter((other) => other !== consent).concat(isGiven ? [consent] : [])));
+  };
   return (
     <FormDialog
       title={`Remove node ${node}`}
       isDanger
       submitLabel="Remove"
       size="medium"
-      canSubmit={view.obstacles.length === 0 && typed === node}
+      canSubmit={isKnown && view.obstacles.length === 0 && isAgreed && typed === node}
       onSubmit={async () => {
         await change("DELETE", "/cluster/config/nodes/{node}", { node });
         refresh();
@@ -43,6 +53,11 @@ export function RemoveNodeDialog({ node, live, onClose }: Props): ReactElement {
               </List>
             </Alert>
           )}
+          {view.conditions.map(({ text, consent }) => (
+            <Alert key={consent} isInline variant="warning" component="p" title={text}>
+              <CheckField label={consent} value={consents.has(consent)} onChange={(isGiven) => agree(consent, isGiven)} />
+            </Alert>
+          ))}
           {view.warnings.map((text) => (
             <Alert key={text} isInline variant="warning" component="p" title={text} />
           ))}
@@ -62,6 +77,16 @@ export function RemoveNodeDialog({ node, live, onClose }: Props): ReactElement {
               ))}
             </List>
           </div>
+          {view.after && (
+            <div>
+              <p>Quorum afterwards:</p>
+              <List>
+                <ListItem>
+                  {view.after.votes}. {view.after.meaning}
+                </ListItem>
+              </List>
+            </div>
+          )}
           <TextField
             label={`Type the node's name, ${node}, to confirm`}
             value={typed}
