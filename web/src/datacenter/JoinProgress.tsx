@@ -8,7 +8,7 @@ import { get } from "../api/client";
 import { asFailure } from "../api/failure";
 import { logOut, tolerateRefusals } from "../api/session";
 import { send } from "../api/transport";
-import { nextPhase, START, type JoinState } from "../logic/joinPhases";
+import { nextPhase, START, UNREACHABLE_MS, type JoinState, type Observation } from "../logic/joinPhases";
 import { parseUpid } from "../logic/upid";
 import { rememberJoin } from "./JoinReport";
 
@@ -55,6 +55,13 @@ export function JoinProgress({ upid, clusterName, onClose }: Props): ReactElemen
     return () => clearTimeout(timer);
   }, [state.phase, upid, clusterName]);
 
+  useEffect(() => {
+    // Once: the page that comes then has no dialog of this kind. Without a network it would not come at all.
+    if (!state.mustReload || !navigator.onLine) return;
+    rememberJoin(upid, clusterName);
+    comeBack();
+  }, [state.mustReload, upid, clusterName]);
+
   const step = { running: 0, restarting: 1, joined: 2, failed: 0 }[state.phase];
   const variant = (index: number): "success" | "info" | "pending" | "danger" =>
     state.phase === "failed" && index === step ? "danger" : index < step || state.phase === "joined" ? "success" : index === step ? "info" : "pending";
@@ -85,10 +92,11 @@ export function JoinProgress({ upid, clusterName, onClose }: Props): ReactElemen
             <Alert isInline variant="info" component="p" title="This node takes over the cluster's keys and restarts its services.">
               It does not answer for some seconds, and shows a new certificate afterwards. This page waits and comes
               back by itself.
-              {state.isSlow && (
+              {(state.unreachable !== undefined || state.isSlow) && (
                 <p>
-                  This takes longer than usual. If the browser does not trust the new certificate it cannot tell this
-                  page: <Button variant="link" isInline onClick={comeBack}>reload the page</Button> and accept it.
+                  If the browser does not trust the new certificate it cannot tell this page. After{" "}
+                  {UNREACHABLE_MS / 1000} seconds without any connection the page is loaded anew: accept the certificate
+                  then and log in. <Button variant="link" isInline onClick={comeBack}>Load it now</Button>
                 </p>
               )}
             </Alert>
@@ -127,7 +135,7 @@ async function observe(
   upid: string,
   signal: AbortSignal,
   show: (lines: string[]) => void,
-): Promise<Parameters<typeof nextPhase>[1]> {
+): Promise<Observation> {
   const node = parseUpid(upid)?.node ?? "localhost";
   const limited = AbortSignal.any([signal, AbortSignal.timeout(LOOK_MS)]);
   try {
@@ -137,14 +145,17 @@ async function observe(
     show(log.map((line) => line.t));
     return status.status === "running" ? { kind: "running" } : { kind: "stopped", exit: status.exitstatus ?? "" };
   } catch (error) {
-    const failure = asFailure(error);
-    if (failure.status !== 401) return { kind: "silent" };
+    if (asFailure(error).status !== 401) return silence(error, limited);
   }
   // The ticket is refused: the keys are the cluster's. Is the node back?
   try {
     await send("GET", "/access/domains", {}, {}, limited);
     return { kind: "refused" };
-  } catch {
-    return { kind: "silent" };
+  } catch (error) {
+    return silence(error, limited);
   }
+}
+
+function silence(error: unknown, limited: AbortSignal): Observation {
+  return { kind: asFailure(error).status === 0 && !limited.aborted ? "unreachable" : "silent" };
 }
