@@ -16,7 +16,7 @@ from playwright.sync_api import Browser, Locator, expect
 from lab import Lab, Node
 from lab.base import ROOT_PASSWORD
 from lab.waiting import wait_for
-from tests.lab.support_web import PATIENCE, Person, browser_in
+from tests.lab.support_web import PATIENCE, PHONE, Person, browser_in
 
 PASSWORD = "a long password"
 END_SECONDS = 30.0
@@ -116,7 +116,7 @@ def another_one_logs_in(browser: Browser, n1: Node, n2: Node) -> None:
 
 
 def fits_on_a_phone(browser: Browser, node: Node) -> None:
-    person = Person(browser, node, dark=True, phone=True)
+    person = Person(browser, node, dark=True, screen=PHONE)
     person.open("#/node/n1/shell")
     person.page.get_by_label("User name").fill("root")
     person.page.get_by_label("Password").fill(ROOT_PASSWORD)
