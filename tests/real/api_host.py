@@ -33,7 +33,7 @@ from quorate.settings import GROUP, Settings
 from quorate.tasks import local_node
 
 SOURCE = Path(__file__).resolve().parents[2] / "src"
-START_SECONDS = 30.0
+START_SECONDS = 60.0
 
 USERS = """\
 user:root@pam:1:0:::root@example.org:::
@@ -52,7 +52,7 @@ _DAEMON = """\
 import logging, sys
 from pathlib import Path
 sys.path.insert(0, {source!r})
-from quorate.api import service
+from quorate.api import service, serving
 from quorate.settings import Settings
 logging.basicConfig(level=logging.INFO, format="%(levelname)s: %(message)s", stream=sys.stderr)
 {extra}
@@ -118,13 +118,14 @@ class ApiHost:
             call = f"service.run_privileged({settings})"
         else:
             call = f"service.run_front({settings}, {self.port}, '127.0.0.1')"
+        served = self._times_served(name)
         code = _DAEMON.format(source=str(SOURCE), extra=self.extra, call=call)
         log = (self.root / f"{name}.log").open("ab")
         with log:
             self.processes[name] = subprocess.Popen(
                 [sys.executable, "-c", code], stdin=subprocess.DEVNULL, stdout=log, stderr=log
             )
-        self._wait_ready(name)
+        self._wait_ready(name, served)
 
     def kill(self, name: str, number: signal.Signals = signal.SIGKILL) -> int:
         process = self.processes.pop(name)
@@ -243,14 +244,18 @@ class ApiHost:
         _write(mount / ".vmlist", b'{"version":1,"ids":{}}', 0o640)
         self.make_certificate()
 
-    def _wait_ready(self, name: str) -> None:
+    def _times_served(self, name: str) -> int:
+        """How many workers of a daemon have said so far that they serve."""
+        return self.log(name).count("INFO: serving on ") if (self.root / f"{name}.log").exists() else 0
+
+    def _wait_ready(self, name: str, served: int) -> None:
         address: Any = str(self.settings.api_socket) if name == "pvedaemon" else ("127.0.0.1", self.port)
         family = socket.AF_UNIX if name == "pvedaemon" else socket.AF_INET
         deadline = time.monotonic() + START_SECONDS
         while time.monotonic() < deadline:
             assert self.processes[name].poll() is None, self.log(name)
             with socket.socket(family, socket.SOCK_STREAM) as probe:
-                if probe.connect_ex(address) == 0:
+                if self._times_served(name) > served and probe.connect_ex(address) == 0:
                     return
             time.sleep(0.05)
         raise AssertionError(f"{name} did not come up:\n{self.log(name)}")

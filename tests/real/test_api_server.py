@@ -34,7 +34,7 @@ def bug(ctx):
 def declare(name, handler, **more):
     return Operation(method="GET", path=f"/test/{name}", name=name, description="", handler=handler,
                      permission=ALL, **more)
-service.make_router = lambda: Router([
+serving.make_router = lambda: Router([
     *operations.all_operations(),
     declare("root", whoami, protected=True), declare("plain", whoami),
     declare("die", die, protected=True), declare("bug", bug, protected=True),

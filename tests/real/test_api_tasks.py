@@ -34,7 +34,7 @@ def begin(ctx, until):
             raise TaskError("told to\\nfail")
         warn("nearly done")
     return str(start_worker("testwait", "", ctx.user, work, ctx.settings))
-service.make_router = lambda: Router([*operations.all_operations(), Operation(
+serving.make_router = lambda: Router([*operations.all_operations(), Operation(
     method="POST", path="/test/begin", name="begin", description="", handler=begin,
     parameters={"until": String()}, permission=ALL, protected=True)])
 """

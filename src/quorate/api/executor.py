@@ -47,12 +47,15 @@ class Executor:
         self._waiting = 0
         self.pid = 0
 
-    def start(self) -> None:
-        """Fork the helper. Call it while this process has one thread and no event loop."""
+    def start(self, *not_its: socket.socket) -> None:
+        """Fork the helper, which closes ``not_its``. Call it while this process has one thread, and no event
+        loop."""
         ours, theirs = socket.socketpair(socket.AF_UNIX, socket.SOCK_SEQPACKET)
         self.pid = os.fork()
         if self.pid == 0:
             ours.close()
+            for each in not_its:
+                each.close()
             _serve(theirs, self._work)
         theirs.close()
         self._control = ours

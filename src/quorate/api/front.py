@@ -103,9 +103,17 @@ class Front:
             check_token=self._check_token,
         )
 
-    def end_streams(self) -> None:
-        """Before the server waits for what is going on."""
+    def end_events(self) -> None:
+        """Before the server waits for what is going on: pages listen again by themselves."""
         self._hub.close()
+
+    @property
+    def consoles(self) -> int:
+        """How many are open through this process."""
+        return self._relays.count
+
+    def end_consoles(self) -> None:
+        """Now, and those that are asked for later."""
         self._relays.close()
 
     async def close(self) -> None:

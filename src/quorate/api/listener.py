@@ -24,7 +24,8 @@ FIRST_BYTE_SECONDS: Final = 10.0
 HEADER_SECONDS: Final = 15.0
 """A connection that has asked nothing complete for so long is cut: slow senders hold no places."""
 SWEEP_SECONDS: Final = 1.0
-BACKLOG: Final = 128
+ACCEPTED_AT_ONCE: Final = 32
+"""Then others are served before the next."""
 COMPLAINT_SECONDS: Final = 60.0
 """So often it is logged that all places are taken: by whom, changes all the time then."""
 _TLS_HANDSHAKE = b"\x16"
@@ -32,18 +33,6 @@ _MAX_PLAIN = 8192
 
 _REQUEST = re.compile(rb"([A-Z]+) (/[^\s\x00-\x1f]*) HTTP/1\.[01]\r?\n")
 _HOST = re.compile(rb"\r?\nhost:[ \t]*([A-Za-z0-9.:_\[\]-]+)[ \t]*\r?\n", re.IGNORECASE)
-
-
-def open_socket(port: int, host: str | None = None) -> socket.socket:
-    """A listening socket on all addresses: dual stack, or IPv4 where there is no IPv6. Raises OSError."""
-    if host is not None:
-        family = socket.AF_INET6 if ":" in host else socket.AF_INET
-        return _bind(family, host, port)
-    try:
-        return _bind(socket.AF_INET6, "::", port)
-    except OSError as err:
-        _log.info("no IPv6 (%s), listening on IPv4 only", err.strerror)
-        return _bind(socket.AF_INET, "0.0.0.0", port)
 
 
 def redirect(head: bytes) -> bytes:
@@ -92,32 +81,55 @@ class Listener:
         self._tasks: set[asyncio.Task[None]] = set()
 
     async def run(self) -> None:
-        """Accept for ever; ends by cancellation."""
+        """Accept until told to stop, and look after the connections for ever; ends by cancellation."""
         self._start(self._sweep())
         loop = asyncio.get_running_loop()
+        loop.add_reader(self._socket, self._accept)
         try:
-            while True:
-                try:
-                    connection, address = await loop.sock_accept(self._socket)
-                except OSError as err:
-                    # Out of descriptors, or the client went away: the next one may have more luck.
-                    _log.warning("accept failed: %s", err.strerror)
-                    await asyncio.sleep(SWEEP_SECONDS)
-                    continue
-                client = client_address(address[0])
-                if not self._allows(client):
-                    _log.info("connection of %s refused by /etc/default/pveproxy", client)
-                    connection.close()
-                elif not self._make_room(client_group(client)):
-                    connection.close()
-                else:
-                    self._number += 1
-                    self._connections[self._number] = _Connection(client_group(client), connection)
-                    self._start(self._connect(connection, client, self._number))
+            await loop.create_future()
         finally:
-            self._socket.close()
+            self.stop_accepting()
             for task in list(self._tasks):
                 task.cancel()
+
+    def arriving(self) -> int:
+        """Connections that were accepted and speak no HTTP yet."""
+        return sum(each.transport is None for each in self._connections.values())
+
+    def stop_accepting(self) -> None:
+        """Connections that there are go on. Others may still accept on the same socket in other processes."""
+        if self._socket.fileno() >= 0:
+            asyncio.get_running_loop().remove_reader(self._socket)
+            self._socket.close()
+
+    def _accept(self) -> None:
+        for _ in range(ACCEPTED_AT_ONCE):
+            try:
+                connection, address = self._socket.accept()
+            except BlockingIOError:
+                return
+            except OSError as err:
+                # Out of descriptors, or the client went away: the next one may have more luck.
+                _log.warning("accept failed: %s", err.strerror)
+                self._start(self._pause())
+                return
+            client = client_address(address[0])
+            if not self._allows(client):
+                _log.info("connection of %s refused by /etc/default/pveproxy", client)
+                connection.close()
+            elif not self._make_room(client_group(client)):
+                connection.close()
+            else:
+                self._number += 1
+                self._connections[self._number] = _Connection(client_group(client), connection)
+                self._start(self._connect(connection, client, self._number))
+
+    async def _pause(self) -> None:
+        loop = asyncio.get_running_loop()
+        loop.remove_reader(self._socket)
+        await asyncio.sleep(SWEEP_SECONDS)
+        if self._socket.fileno() >= 0:
+            loop.add_reader(self._socket, self._accept)
 
     def _make_room(self, client: str) -> bool:
         """Whether one more connection of ``client`` is taken, for which another one may have been closed."""
@@ -257,18 +269,3 @@ async def _answer_plain(connection: socket.socket) -> None:
                     return
                 head += data
             await loop.sock_sendall(connection, redirect(head))
-
-
-def _bind(family: socket.AddressFamily, host: str, port: int) -> socket.socket:
-    listening = socket.socket(family, socket.SOCK_STREAM)
-    try:
-        listening.setsockopt(socket.SOL_SOCKET, socket.SO_REUSEADDR, 1)
-        if family == socket.AF_INET6:
-            listening.setsockopt(socket.IPPROTO_IPV6, socket.IPV6_V6ONLY, 0)
-        listening.bind((host, port))
-        listening.listen(BACKLOG)
-        listening.setblocking(False)
-    except OSError:
-        listening.close()
-        raise
-    return listening

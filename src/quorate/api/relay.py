@@ -71,6 +71,11 @@ class Relays:
         self._open += 1
         return Relay(self, reader, writer)
 
+    @property
+    def count(self) -> int:
+        """How many there are."""
+        return self._open
+
     def close(self) -> None:
         """End all of them, and what is made later."""
         self._closing.set()

@@ -39,6 +39,7 @@ KEEP_ALIVE_SECONDS: Final = 5.0
 KEEP_ALIVE_REQUESTS: Final = 100
 BODY_SECONDS: Final = 30.0
 LINGER_SECONDS: Final = 1.0
+DRAIN_LOOK_SECONDS: Final = 0.1
 COMPRESS_FROM: Final = 1024
 FAILURE_SECONDS: Final = 3.0
 """A refused login or ticket is answered no sooner after the request began: slows down guessing."""
@@ -107,6 +108,7 @@ class HttpServer:
         self._client_of = client_of
         self._record = record
         self._states: dict[object, ConnectionState] = {}
+        self._leaving = False
         self.factory = Connections(
             self._on_request,
             self._on_fault,
@@ -135,6 +137,21 @@ class HttpServer:
     def open_connections(self) -> set[object]:
         return set(self.factory.connections)
 
+    async def drain(self, seconds: float, arriving: Callable[[], int] = lambda: 0) -> None:
+        """Until all connections have ended, at most so long: each gets one more answer, or its idle time.
+
+        ``arriving``: how many were accepted, and are not ours yet.
+        Nothing is cut: who sends a request on a kept connection just now could not know that it was not
+        read.
+        """
+        self._leaving = True
+        with contextlib.suppress(TimeoutError):
+            async with asyncio.timeout(seconds):
+                while True:
+                    await asyncio.sleep(DRAIN_LOOK_SECONDS)
+                    if not self.open_connections() and not arriving():
+                        return
+
     async def close(self, seconds: float) -> None:
         """Let running requests end for so long, then cut them."""
         await self.factory.shutdown(seconds)
@@ -162,7 +179,7 @@ class HttpServer:
             return await self._upgrade(request, outcome, outcome.upgrade, state, client)
         response = self._response(request, outcome.answer)
         refused = outcome.answer.status >= 400 or "Upgrade" in request.headers
-        if refused or state.requests >= KEEP_ALIVE_REQUESTS:
+        if refused or state.requests >= KEEP_ALIVE_REQUESTS or self._leaving:
             response.force_close()
         elif request.keep_alive:
             response.headers["Connection"] = "Keep-Alive"

@@ -21,8 +21,11 @@ class TlsError(Exception):
     """The front cannot speak TLS; the text says why and what to do."""
 
 
-def read_proxy_config(settings: Settings) -> ProxyConfig:
-    """The settings of the front; the defaults without the file. Raises `TlsError` if it cannot be read."""
+def read_proxy_config(settings: Settings, *, complain: bool = True) -> ProxyConfig:
+    """The settings of the front; the defaults without the file. Raises `TlsError` if it cannot be read.
+
+    ``complain``: log what is wrong in it.
+    """
     path = settings.proxy_config
     try:
         with path.open(encoding="utf-8", errors="replace") as file:
@@ -32,7 +35,7 @@ def read_proxy_config(settings: Settings) -> ProxyConfig:
     except OSError as err:
         raise TlsError(f"unable to read '{path}', which says who may connect: {err.strerror}") from err
     config = parse_proxy_config(text)
-    for warning in config.warnings:
+    for warning in config.warnings if complain else ():
         _log.warning("%s: %s", path, warning)
     return config
 

@@ -5,7 +5,8 @@ from __future__ import annotations
 import os
 
 from quorate.api.root import version_info
-from quorate.api.service import ServiceError, command_line
+from quorate.api.service import command_line
+from quorate.api.supervisor import ServiceError
 from quorate.pidfile import AlreadyRunningError
 from quorate.settings import Settings
 from quorate.statd.daemon import serve

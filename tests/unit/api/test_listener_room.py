@@ -15,9 +15,10 @@ from cryptography.hazmat.primitives.asymmetric import ec
 from cryptography.x509.oid import NameOID
 
 from quorate.api import clients
-from quorate.api.listener import Listener, open_socket
+from quorate.api.listener import Listener
 from quorate.api.protocol import Answer, Request
 from quorate.api.server import HttpServer, Outcome
+from quorate.api.sockets import open_socket
 
 Streams = tuple[asyncio.StreamReader, asyncio.StreamWriter]
 SECONDS = 30.0
