@@ -271,7 +271,8 @@ def shown(options: Mapping[str, object]) -> dict[str, object]:
                 nested["user-allow-list"] = split_list(str(nested["user-allow-list"]))
             result[key] = nested
         else:
-            result[key] = option_text(key, value) if key in _AS_TEXT else value
+            # Numbers as texts, as all that comes from a file (pvecm 6.3)
+            result[key] = value if isinstance(value, bool) else option_text(key, value)
     return result
 
 

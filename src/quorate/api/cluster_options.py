@@ -20,6 +20,7 @@ from quorate.schema import (
     Array,
     Check,
     Context,
+    Integer,
     Object,
     Operation,
     Parameter,
@@ -123,6 +124,8 @@ def _result_of(key: str, declared: Parameter) -> Parameter:
         return Object(description=declared.description, additional=AnyValue(), optional=True)
     if key == "registered-tags":
         return Array(description=declared.description, optional=True)
+    if isinstance(declared, Integer):
+        return String(description=declared.description, optional=True)
     return declared
 
 

@@ -3,8 +3,11 @@
 from __future__ import annotations
 
 import asyncio
+import errno
 import logging
+import os
 import ssl
+from dataclasses import replace
 from urllib.parse import quote
 
 import aiohttp
@@ -107,7 +110,9 @@ class Passer:
         except (aiohttp.ClientSSLError, ssl.SSLError) as err:
             return _error(_TLS, f"{peer}: {err}")
         except aiohttp.ClientConnectorError as err:
-            return _error(_CONNECT, f"unable to connect to {peer}: {err.os_error.strerror or err}")
+            return _not_connected(peer, err.os_error.errno)
+        except aiohttp.ConnectionTimeoutError:
+            return _not_connected(peer, errno.ETIMEDOUT)
         except aiohttp.ClientPayloadError as err:
             return _error(_READ, f"{peer}: {err}")
         except TimeoutError:
@@ -131,6 +136,12 @@ def _passed(request: Request) -> dict[str, str]:
     if request.body and "content-type" not in headers:
         headers["content-type"] = "application/x-www-form-urlencoded"
     return headers
+
+
+def _not_connected(peer: str, number: int | None) -> Answer:
+    """The reason is the network's error alone, which clients show; asyncio has words of its own for it."""
+    why = os.strerror(number) if number is not None and number > 0 else "unknown error"
+    return replace(_error(_CONNECT, f"unable to connect to {peer}: {why}"), reason=why)
 
 
 def _error(status: int, text: str) -> Answer:

@@ -184,8 +184,11 @@ class Gate:
 
     def _all_parameters(self, request: Request, match: Match) -> dict[str, object]:
         body = decode_body(request.headers, request.body) if request.method in ("POST", "PUT") else {}
-        parameters = self._local_names(match.parameters)
-        return merge_parameters(match.operation, parameters, body, decode_form(request.query))
+        query = decode_form(request.query)
+        for given in (body, query):
+            if "node" in match.parameters and given.get("node") == "localhost":
+                given["node"] = self.node  # the same node by its two names is no conflict with the path
+        return merge_parameters(match.operation, self._local_names(match.parameters), body, query)
 
     def _local_names(self, parameters: Mapping[str, str]) -> dict[str, str]:
         """The path's values, with this node's name for ``localhost``."""

@@ -3,7 +3,9 @@
 from __future__ import annotations
 
 import asyncio
+import socket
 import threading
+from collections.abc import Awaitable, Callable
 from pathlib import Path
 
 import pytest
@@ -78,3 +80,78 @@ def test_a_hung_lookup_is_given_up(tmp_path: Path, monkeypatch: pytest.MonkeyPat
             await passer.close()
 
     asyncio.run(main())
+
+
+# -- what clients are told when the other side does not answer (pvecm 6.3) -------------------------------
+
+
+async def _fails_to_connect(tmp_path: Path, reply: Callable[[Passer], Awaitable[Answer]]) -> Answer:
+    passer = Passer(Settings(root=tmp_path))
+    try:
+        return await reply(passer)
+    finally:
+        await passer.close()
+
+
+def _to_node(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch, address: str, fingerprint: bytes = bytes(32)
+) -> Answer:
+    monkeypatch.setattr(Passer, "_locate", lambda _self, _node: (address, fingerprint))
+    request = Request("GET", "/api2/json/nodes/n2/status", {}, b"", "192.0.2.7")
+    return asyncio.run(_fails_to_connect(tmp_path, lambda passer: passer.to_node("n2", request)))
+
+
+def _server(serve: Callable[[socket.socket], None]) -> tuple[int, threading.Thread]:
+    """A port that serves one connection."""
+    listening = socket.create_server(("127.0.0.1", 0))
+
+    def run() -> None:
+        with listening, listening.accept()[0] as connection:
+            serve(connection)
+
+    thread = threading.Thread(target=run)
+    thread.start()
+    return listening.getsockname()[1], thread
+
+
+def test_nobody_listens_there(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    with socket.create_server(("127.0.0.1", 0)) as taken:
+        port = taken.getsockname()[1]
+    monkeypatch.setattr(forward, "API_PORT", port)
+    answer = _to_node(tmp_path, monkeypatch, "127.0.0.1")
+    assert (answer.status, answer.reason) == (595, "Connection refused")
+    assert answer.body == b"unable to connect to n2: Connection refused"
+
+
+def test_the_privileged_half_is_not_there(tmp_path: Path) -> None:
+    request = Request("GET", "/api2/json/cluster/status", {})
+    answer = asyncio.run(_fails_to_connect(tmp_path, lambda passer: passer.to_root(request)))
+    assert (answer.status, answer.reason) == (595, "No such file or directory")
+
+
+def test_a_node_that_does_not_answer_the_call(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    """A full queue of the listening socket is as silent as a node without power."""
+    monkeypatch.setattr(forward, "CONNECT_SECONDS", 0.3)
+    with socket.socket() as full:
+        full.bind(("127.0.0.1", 0))
+        full.listen(0)
+        monkeypatch.setattr(forward, "API_PORT", full.getsockname()[1])
+        waiting = [socket.socket() for _ in range(3)]
+        try:
+            for each in waiting:
+                each.setblocking(False)
+                each.connect_ex(full.getsockname())
+            answer = _to_node(tmp_path, monkeypatch, "127.0.0.1")
+        finally:
+            for each in waiting:
+                each.close()
+    assert (answer.status, answer.reason) == (595, "Connection timed out")
+
+
+def test_what_does_not_speak_tls(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    port, thread = _server(lambda connection: connection.sendall(b"SSH-2.0-x\r\n"))
+    monkeypatch.setattr(forward, "API_PORT", port)
+    answer = _to_node(tmp_path, monkeypatch, "127.0.0.1")
+    thread.join()
+    assert answer.status == 596
+    assert b"n2: " in answer.body

@@ -179,6 +179,12 @@ def test_other_nodes(directory: Directory) -> None:
         run = _decide(directory, f"/nodes/{name}/here", ticket="bob@pve")
         assert isinstance(run, Run)
         assert dict(run.parameters) == {"node": "n1"}
+        for query in ("localhost", "n1"):  # the same node by either name is no conflict
+            same = _decide(directory, f"/nodes/{name}/here?node={query}", ticket="bob@pve")
+            assert isinstance(same, Run)
+            assert dict(same.parameters) == {"node": "n1"}
+        other = _decide(directory, f"/nodes/{name}/here?node=n2", ticket="bob@pve")
+        assert _refused(other)[0] == 400
     loop = (500, "proxy loop detected")
     again = {"pvedisableproxy": "true"}
     assert _refused(_decide(directory, "/nodes/n2/here", ticket="bob@pve", headers=again)) == loop

@@ -118,6 +118,7 @@ def test_nested_options_are_objects_of_texts() -> None:
     text = (
         "next-id: lower=200\ntag-style: case-sensitive=1,shape=full\nregistered-tags: a;b\n"
         "user-tag-access: user-allow=list,user-allow-list=x;y\nbwlimit: migration=1024,default=0.5\n"
+        "max_workers: 7\n"
     )
     assert shown(parse(text)[0]) == {
         "mac_prefix": "BC:24:11",
@@ -126,4 +127,5 @@ def test_nested_options_are_objects_of_texts() -> None:
         "registered-tags": ["a", "b"],
         "user-tag-access": {"user-allow": "list", "user-allow-list": ["x", "y"]},
         "bwlimit": "default=0.5,migration=1024",
+        "max_workers": "7",  # as every value of a file (pvecm 6.3)
     }
