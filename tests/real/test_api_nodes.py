@@ -4,6 +4,8 @@ from __future__ import annotations
 
 import os
 import platform
+import subprocess
+import sys
 import time
 from collections.abc import Iterator
 from urllib.parse import quote
@@ -43,6 +45,22 @@ def test_network_cards_of_this_machine(made: tuple[ApiHost, Session]) -> None:
     host, root = made
     shown = host.api("GET", f"/nodes/{host.node}/network?type=eth", root).data
     assert all(interface["exists"] == 1 and interface["type"] == "eth" for interface in shown)
+
+
+_OTHER_NAMES = """
+ip link add card0 type veth peer name card1
+ip link property add dev card0 altname enp9s9
+ip link property add dev card0 altname second
+exec "$0" -c "from quorate.host.altnames import alternative_names; print(alternative_names())"
+"""
+
+
+def test_other_names_of_cards_as_the_kernel_tells_them() -> None:
+    done = subprocess.run(
+        ["unshare", "-n", "sh", "-ec", _OTHER_NAMES, sys.executable],
+        check=True, capture_output=True, text=True, timeout=60,
+    )  # fmt: skip
+    assert done.stdout == "{'card0': ['enp9s9', 'second']}\n"
 
 
 def test_certificate_and_localhost(made: tuple[ApiHost, Session]) -> None:

@@ -7,6 +7,7 @@ from typing import Final
 from quorate.access.directory import directory_of
 from quorate.api.nodes import NODE
 from quorate.api.results import Page
+from quorate.host.altnames import alternative_names
 from quorate.host.interfaces import Interface, matches, with_kernel
 from quorate.host.network import existing_interfaces, read_network
 from quorate.schema import (
@@ -29,7 +30,7 @@ _BRIDGES: Final = ("bridge", "OVSBridge")
 
 def _list(ctx: Context, node: str, type: str | None = None) -> Page:  # noqa: A002 - the parameter's name
     network = read_network(ctx.settings)
-    interfaces = with_kernel(network.interfaces, existing_interfaces(ctx.settings), {})
+    interfaces = with_kernel(network.interfaces, existing_interfaces(ctx.settings), alternative_names())
     directory = directory_of(ctx.settings)
     shown = [
         interface
@@ -47,7 +48,7 @@ def _list(ctx: Context, node: str, type: str | None = None) -> Page:  # noqa: A0
 
 def _one(ctx: Context, node: str, iface: str) -> Interface:
     network = read_network(ctx.settings)
-    for interface in with_kernel(network.interfaces, existing_interfaces(ctx.settings), {}):
+    for interface in with_kernel(network.interfaces, existing_interfaces(ctx.settings), alternative_names()):
         if interface["iface"] == iface:
             return {**interface, "digest": network.digest}
     raise ApiError(400, VERIFICATION_FAILED, {"iface": "interface does not exist"})

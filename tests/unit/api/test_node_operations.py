@@ -7,7 +7,7 @@ from typing import Any
 
 import pytest
 
-from quorate.api import corosync_view, node_journal, node_services, node_status
+from quorate.api import corosync_view, node_journal, node_network, node_services, node_status
 from quorate.api.results import Page
 from quorate.cluster.commands import CommandError, Result
 from quorate.corosync.errors import LibraryError
@@ -102,6 +102,13 @@ def test_network(api: Api) -> None:
     with pytest.raises(ApiError) as refused:
         api("GET", "/nodes/n1/network/vmbr9")
     assert refused.value.errors == {"iface": "interface does not exist"}
+
+
+def test_network_cards_have_other_names(api: Api, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(node_network, "alternative_names", lambda: {"eth0": ["enp1s0"], "gone": ["x"]})
+    eth0, vmbr0 = api("GET", "/nodes/n1/network")
+    assert (eth0["altnames"], vmbr0.get("altnames")) == (["enp1s0"], None)
+    assert api("GET", "/nodes/n1/network/eth0")["altnames"] == ["enp1s0"]
 
 
 def test_bridges_only_for_those_who_may(api: Api, settings: Settings) -> None:
