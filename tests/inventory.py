@@ -1,21 +1,18 @@
 """The inventory of the API: every operation, who may call it, and the tests that call it.
 
 ``python -m tests.inventory`` writes docs/reference/inventory.md anew. Operations and permissions come from
-the declarations, tests from the calls in their sources: method and path next to each other, or in one text.
+the declarations, tests from the calls in their sources (`callers`).
 """
 
 from __future__ import annotations
 
-import ast
-import itertools
-import re
-from collections.abc import Iterator
 from pathlib import Path
 from typing import Final
 
 from quorate.api.operations import make_router
 from quorate.api.router import Router
 from quorate.schema import ApiError, Operation
+from tests.callers import calls_of
 
 ROOT: Final = Path(__file__).resolve().parents[1]
 PAGE: Final = ROOT / "docs/reference/inventory.md"
@@ -25,9 +22,7 @@ MAX_SHOWN: Final = 3
 WALK: Final = "test_permission_walk.py"
 """Calls every operation as every kind of caller."""
 
-_METHODS: Final = {"GET", "POST", "PUT", "DELETE"}
-_VERBS: Final = {"get": "GET", "create": "POST", "set": "PUT", "delete": "DELETE"}
-_PLACEHOLDER: Final = "x"
+_ORDER: Final = ("DELETE", "GET", "POST", "PUT")
 
 _HEAD: Final = """\
 # Inventory of the API
@@ -50,7 +45,7 @@ def operations_called(root: Path) -> dict[str, list[str]]:
     router = make_router()
     found: dict[str, set[str]] = {}
     for file in sorted(root.rglob("test_*.py")):
-        for name, method, path in _calls(ast.parse(file.read_text(encoding="utf-8"))):
+        for name, method, path in calls_of(file):
             operation = _operation(router, method, path)
             if operation is not None:
                 found.setdefault(key_of(operation), set()).add(name)
@@ -62,7 +57,7 @@ def render() -> str:
     tests = operations_called(ROOT / "tests")
     operations = sorted(
         make_router().operations,
-        key=lambda operation: (operation.path, sorted(_METHODS).index(operation.method)),
+        key=lambda operation: (operation.path, _ORDER.index(operation.method)),
     )
     rows = []
     for operation in operations:
@@ -73,73 +68,9 @@ def render() -> str:
     return _HEAD + "".join(rows)
 
 
-def _calls(tree: ast.Module) -> Iterator[tuple[str, str, str]]:
-    """Test, method and path of every call of the API in the tests of a file."""
-    for function in ast.walk(tree):
-        if isinstance(function, ast.FunctionDef | ast.AsyncFunctionDef) and function.name.startswith("test_"):
-            names = _texts_of_names(function)
-            for node in [*function.decorator_list, *function.body]:
-                for inner in ast.walk(node):
-                    for method, path in _pairs(inner, names):
-                        yield function.name, method, path
-
-
-def _texts_of_names(function: ast.AST) -> dict[str, str]:
-    """Texts that a test gives names to."""
-    return {
-        node.targets[0].id: text
-        for node in ast.walk(function)
-        if isinstance(node, ast.Assign)
-        and isinstance(node.targets[0], ast.Name)
-        and (text := _text(node.value, {})) is not None
-    }
-
-
-def _pairs(node: ast.AST, names: dict[str, str]) -> Iterator[tuple[str, str]]:
-    if isinstance(node, ast.Constant) and isinstance(node.value, str):
-        method, _, path = node.value.partition(" ")
-        if method in _METHODS and path.startswith("/"):
-            yield method, path
-        return
-    if isinstance(node, ast.Call):
-        arguments: list[ast.expr] = node.args
-    elif isinstance(node, ast.Tuple | ast.List):
-        arguments = node.elts
-    else:
-        return
-    texts = [_text(argument, names) for argument in arguments]
-    for first, second in itertools.pairwise(texts):
-        if first is not None and second is not None and second.startswith("/"):
-            verb = first if first in _METHODS else _VERBS.get(first)
-            if verb is not None:
-                yield verb, second
-
-
-def _text(node: ast.expr, names: dict[str, str]) -> str | None:
-    """A literal, or one with values in it, which stand for one part of a path."""
-    if isinstance(node, ast.Constant) and isinstance(node.value, str):
-        return node.value
-    if isinstance(node, ast.Name):
-        return names.get(node.id)
-    if isinstance(node, ast.BinOp) and isinstance(node.op, ast.Add):
-        left, right = _text(node.left, names), _text(node.right, names)
-        return None if left is None or right is None else left + right
-    if isinstance(node, ast.JoinedStr):
-        parts = []
-        for value in node.values:
-            if isinstance(value, ast.FormattedValue):
-                parts.append(_text(value.value, names) or _PLACEHOLDER)
-            else:
-                parts.append(_text(value, names) or "")
-        return "".join(parts)
-    return None
-
-
 def _operation(router: Router, method: str, path: str) -> Operation | None:
-    plain = re.sub(r"^/api2/\w+", "", path.partition("?")[0])
-    plain = plain.replace("{", "").replace("}", "")
     try:
-        return router.match(method, plain).operation
+        return router.match(method, path.partition("?")[0]).operation
     except ApiError:
         return None
 

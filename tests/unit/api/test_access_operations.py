@@ -275,7 +275,24 @@ def test_realms(world: AccessWorld) -> None:
     assert _refused(world, "POST /access/domains", realm="c2", type="ldap", comment="a\npve: x")[0] == 500
     world.call("DELETE /access/domains/{realm}", realm="corp")
     assert "corp" not in world.text("domains.cfg")
-    assert _refused(world, "POST /access/openid/login", state="s", code="c")[0] == 500
+
+
+def test_providers_of_logins_are_refused_by_name(world: AccessWorld) -> None:
+    url = {"redirect-url": "https://n1:8006"}
+    with pytest.raises(ApiError) as refused:
+        world.call("POST /access/openid/auth-url", realm="corp", **url)
+    assert (refused.value.status, "OpenID" in refused.value.message) == (500, True)
+    with pytest.raises(ApiError) as again:
+        world.call("POST /access/openid/login", state="s", code="c", **url)
+    assert (again.value.status, again.value.message) == (500, refused.value.message)
+    assert _refused(world, "POST /access/openid/auth-url")[2].keys() == {"realm"}
+
+
+def test_what_lies_below_access(world: AccessWorld) -> None:
+    listed: Any = world.call("GET /access")
+    names = [entry["subdir"] for entry in listed]
+    assert {"acl", "domains", "groups", "openid", "password", "roles", "tfa", "ticket", "users"} <= set(names)
+    assert world.call("GET /access/ticket") is None
 
 
 def test_pools(world: AccessWorld) -> None:

@@ -16,6 +16,7 @@ from quorate.fuse.figures import RequestCounter
 from quorate.ipc.shared import Changes
 from quorate.pmxcfs.figures import GroupFigures, TreeFigures, figures_text
 from quorate.settings import Settings
+from tests.unit.api.cluster_world import Api
 
 
 def test_text_format() -> None:
@@ -140,3 +141,10 @@ def test_what_the_daemon_counts(tmp_path: Path, monkeypatch: pytest.MonkeyPatch)
         'quorate_pmxcfs_messages_queued{group="dcdb"} 1',
     ):
         assert line in lines
+
+
+def test_the_operation_is_a_text_also_without_a_daemon(tmp_path: Path) -> None:
+    text = Api(Settings(root=tmp_path))("GET", "/nodes/n1/metrics")
+    assert "quorate_build_info{version=" in text
+    assert "\nquorate_pmxcfs_up 0\n" in text
+    assert "corosync" not in text  # there is no cluster
