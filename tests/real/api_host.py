@@ -113,7 +113,7 @@ class ApiHost:
         self.start_daemon("pveproxy")
 
     def start_daemon(self, name: str) -> None:
-        settings = f"Settings(root=Path({str(self.root)!r}))"
+        settings = f"Settings(root=Path({self.inner_root!r}))"
         if name == "pvedaemon":
             call = f"service.run_privileged({settings})"
         else:
@@ -123,9 +123,18 @@ class ApiHost:
         log = (self.root / f"{name}.log").open("ab")
         with log:
             self.processes[name] = subprocess.Popen(
-                [sys.executable, "-c", code], stdin=subprocess.DEVNULL, stdout=log, stderr=log
+                self.command(code), stdin=subprocess.DEVNULL, stdout=log, stderr=log
             )
         self._wait_ready(name, served)
+
+    @property
+    def inner_root(self) -> str:
+        """The root as the daemons see it."""
+        return str(self.root)
+
+    def command(self, code: str) -> list[str]:
+        """What runs Python code where the daemons are."""
+        return [sys.executable, "-c", code]
 
     def kill(self, name: str, number: signal.Signals = signal.SIGKILL) -> int:
         process = self.processes.pop(name)
@@ -156,8 +165,8 @@ class ApiHost:
             .sign(key, hashes.SHA256())
         )
         local = self.settings.mountpoint / "nodes" / self.node
-        _write(local / "pve-ssl.key", _private(key), 0o640)
-        _write(local / "pve-ssl.pem", certificate.public_bytes(Encoding.PEM), 0o640)
+        self.put(local / "pve-ssl.key", _private(key), 0o640)
+        self.put(local / "pve-ssl.pem", certificate.public_bytes(Encoding.PEM), 0o640)
         return certificate.fingerprint(hashes.SHA256()).hex()
 
     # -- client ---------------------------------------------------------------------------------------
@@ -217,6 +226,10 @@ class ApiHost:
         connection.sock.connect(str(self.settings.api_socket))
         return connection
 
+    def put(self, path: Path, content: bytes, mode: int) -> None:
+        """Make a file of the cluster file system."""
+        _write(path, content, mode)
+
     # -- set-up ---------------------------------------------------------------------------------------
 
     def _fill(self) -> None:
@@ -230,18 +243,18 @@ class ApiHost:
         (mount / "nodes" / self.node).mkdir(parents=True)
         (mount / "local").symlink_to(f"nodes/{self.node}")
         key = rsa.generate_private_key(65537, 2048)
-        _write(mount / "priv/authkey.key", _private(key), 0o600)
+        self.put(mount / "priv/authkey.key", _private(key), 0o600)
         public = key.public_key().public_bytes(Encoding.PEM, PublicFormat.SubjectPublicKeyInfo)
-        _write(mount / "authkey.pub", public, 0o640)
-        _write(mount / "pve-www.key", _private(rsa.generate_private_key(65537, 2048)), 0o640)
-        _write(mount / "user.cfg", USERS.encode(), 0o640)
+        self.put(mount / "authkey.pub", public, 0o640)
+        self.put(mount / "pve-www.key", _private(rsa.generate_private_key(65537, 2048)), 0o640)
+        self.put(mount / "user.cfg", USERS.encode(), 0o640)
         shadow = "".join(f"{name}:{hash_password(password)}:\n" for name, password in PASSWORDS.items())
-        _write(mount / "priv/shadow.cfg", shadow.encode(), 0o600)
+        self.put(mount / "priv/shadow.cfg", shadow.encode(), 0o600)
         tokens = f"alice@pve!full {TOKEN_SECRET}\nalice@pve!none {TOKEN_SECRET}\n"
-        _write(mount / "priv/token.cfg", tokens.encode(), 0o600)
+        self.put(mount / "priv/token.cfg", tokens.encode(), 0o600)
         members = {"nodename": self.node, "version": 0}
-        _write(mount / ".members", json.dumps(members).encode(), 0o640)
-        _write(mount / ".vmlist", b'{"version":1,"ids":{}}', 0o640)
+        self.put(mount / ".members", json.dumps(members).encode(), 0o640)
+        self.put(mount / ".vmlist", b'{"version":1,"ids":{}}', 0o640)
         self.make_certificate()
 
     def _times_served(self, name: str) -> int:

@@ -85,10 +85,12 @@ class World:
         """A path of this host, as the test process reaches it."""
         return self.view / (self.root / path.lstrip("/")).relative_to("/")
 
+    def entering(self) -> list[str]:
+        """What runs a command in this host."""
+        return ["nsenter", "-t", str(self._holder.pid), "-m", "-u", "-n"]
+
     def command(self, *options: str) -> list[str]:
-        python = str(CLONE / ".venv/bin/python")
-        enter = ["nsenter", "-t", str(self._holder.pid), "-m", "-u", "-n"]
-        return [*enter, python, "-c", _RUN, str(self.root), *options]
+        return [*self.entering(), str(CLONE / ".venv/bin/python"), "-c", _RUN, str(self.root), *options]
 
     def run(self, *options: str) -> subprocess.CompletedProcess[str]:
         """Run pmxcfs to its end."""
@@ -158,6 +160,12 @@ class World:
             return connection.execute("SELECT * FROM tree ORDER BY inode").fetchall()
         finally:
             connection.close()
+
+    def enter_network(self) -> None:
+        """For a thread: be in this host's network for good."""
+        with open(f"/proc/{self._holder.pid}/ns/net", "rb") as namespace:  # noqa: PTH123 - a file of /proc
+            if _libc.setns(namespace.fileno(), _CLONE_NEWNET) != 0:
+                raise OSError(ctypes.get_errno(), "setns")
 
     @contextmanager
     def entered(self) -> Iterator[None]:

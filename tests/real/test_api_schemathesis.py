@@ -1,7 +1,9 @@
 """Every operation of the OpenAPI document with values made from its schemas, right and wrong (schemathesis).
 
-What must hold: no server error that the answer does not explain, and results that are what the document says.
-Operations that could harm the machine are called by a user without any rights, and must be refused.
+Over a real pmxcfs that holds users, a token, a group, a realm, a pool, a guest and tasks. What must hold:
+each operation succeeds at least once (or has a reason not to, `generated_calls`); there is no server error
+that the answer does not explain; results are what the document says; who has no rights is refused everything
+that could harm the machine. ``python -m tests.generated_page`` makes docs/reference/schemathesis.md of a run.
 """
 
 from __future__ import annotations
@@ -9,52 +11,135 @@ from __future__ import annotations
 import json
 import os
 import re
-from collections import Counter
+import time
+from collections import Counter, defaultdict
 from collections.abc import Iterator
 from pathlib import Path
 from typing import Any
+from urllib.parse import quote
 
 import pytest
 
-from quorate.access.crypt import hash_password
+from quorate.access.keys import TicketKeys
 from quorate.api.openapi import openapi
 from quorate.api.operations import all_operations
-from quorate.tasks import local_node
-from tests.real.api_host import PASSWORDS, USERS, ApiHost, Session
+from quorate.schema import Operation
+from tests.real.api_host import PASSWORDS, Reply, Session
+from tests.real.api_world import ADMIN_PASSWORD, WorldHost, an_api_on_pmxcfs
+from tests.real.generated_calls import PLACES, QUERIES, SLOW, WITHOUT_SUCCESS, WRITES, right_calls
+from tests.real.pmxcfs_world import NODE
 
 pytestmark = [
     pytest.mark.real,
     pytest.mark.skipif(os.geteuid() != 0, reason="needs root"),
     pytest.mark.filterwarnings("ignore"),  # of other people's libraries
-    pytest.mark.timeout(600),
+    pytest.mark.timeout(900),
 ]
 
 EXAMPLES = 2
 """Per operation and kind of values; a run takes one to four minutes on two cores."""
-ADMIN_PASSWORD = "an administrator"
-HARMLESS_WRITES = re.compile(r"/access/(groups|roles|acl)\b.*|/pools.*|/cluster/options")
-"""What an administrator may change here: nothing but files of the temporary cluster."""
-SLOW = re.compile(r"/access/(ticket|vncticket|password|tfa|openid).*")
-"""Refusals of logins take three seconds each; they have tests of their own."""
 UNEXPLAINED = re.compile(r"internal error|Traceback|^\s*$")
+REFUSED = frozenset({400, 401, 403})
 LAST_RUN = Path(__file__).resolve().parents[2] / "artifacts/api/schemathesis.json"
 
 
 @pytest.fixture(scope="module")
-def host() -> Iterator[ApiHost]:
-    api = ApiHost()
-    mount = api.settings.mountpoint
-    (mount / "user.cfg").write_text(USERS + "user:admin@pve:1:0::::::\nacl:1:/:admin@pve:Administrator:\n")
-    with (mount / "priv/shadow.cfg").open("a") as file:
-        file.write(f"admin:{hash_password(ADMIN_PASSWORD)}:\n")
-    try:
-        api.start()
-        yield api
-    finally:
-        api.close()
+def host() -> Iterator[WorldHost]:
+    with an_api_on_pmxcfs() as found:
+        yield found
 
 
-def test_every_operation_with_generated_values(host: ApiHost) -> None:
+class Run:
+    """Calls, and what came of them."""
+
+    def __init__(self, host: WorldHost) -> None:
+        self.host = host
+        self.sessions = {
+            "admin": host.login("admin@pve", ADMIN_PASSWORD),
+            "nobody": host.login("bob@pve", PASSWORDS["bob"]),
+        }
+        self.answers: dict[str, Counter[int]] = defaultdict(Counter)
+        self.problems: dict[str, str] = {}
+        self.refusals: dict[str, Counter[int]] = defaultdict(Counter)
+        """Answers to who has no rights, which are among the others as well."""
+        self.places = {**PLACES, "upid": host.upid}
+
+    def note(self, name: str, status: int, text: str) -> None:
+        """An answer, as the calling user sees it."""
+        self.answers[name][status] += 1
+        if status >= 500 and UNEXPLAINED.search(text):
+            self.problems[name] = f"{status} {text!r}"
+
+    def right(self, name: str, places: dict[str, str], parameters: dict[str, str]) -> None:
+        """A call that has to succeed."""
+        method, _, template = name.partition(" ")
+        path = re.sub(r"{(\w+)}", lambda match: quote({**self.places, **places}[match[1]], safe=""), template)
+        query = ""
+        form: dict[str, str] | None = parameters
+        if method in ("GET", "DELETE") and parameters:
+            query = "?" + "&".join(f"{key}={quote(value)}" for key, value in parameters.items())
+        if method in ("GET", "DELETE"):
+            form = None
+        reply: Reply = self.host.api(method, path + query, self.sessions["admin"], form=form)
+        self.note(name, reply.status, _message(reply.status, reply.headers, reply.body))
+        if reply.status != 200 and name not in WITHOUT_SUCCESS:
+            self.problems[name] = f"{reply.status} {reply.reason}"
+
+
+def _message(status: int, headers: dict[str, str], body: bytes) -> str:
+    if status >= 400 and headers.get("content-type", "").startswith("application/json"):
+        return str(json.loads(body).get("message", ""))
+    return body.decode("utf-8", "replace")
+
+
+def _names(operations: list[Operation]) -> list[str]:
+    return [f"{operation.method} {operation.path}" for operation in operations]
+
+
+def test_every_operation_with_generated_values(host: WorldHost) -> None:
+    begun = time.monotonic()
+    host.within(lambda: _everything(host, begun))
+
+
+def _everything(host: WorldHost, begun: float) -> None:
+    run = Run(host)
+    ticket = TicketKeys(host.settings).console_ticket("admin@pve", f"/nodes/{NODE}")
+    changes = right_calls(ADMIN_PASSWORD, ticket, host.running)
+    for name, places, parameters in changes:
+        run.right(name, places, parameters)
+    called = {name for name, _, _ in changes}
+    for name in _names(all_operations()):
+        if name.startswith("GET ") and name not in called:
+            run.right(name, {}, QUERIES.get(name, {}))
+    harmful, not_generated = _generated(run)
+    names = _names(all_operations())
+    succeeded = {name for name, answers in run.answers.items() if answers[200]}
+    summary = {
+        "operations": len(names),
+        "called": len(run.answers),
+        "requests": sum(answers.total() for answers in run.answers.values()),
+        "statuses": dict(sorted(sum(run.answers.values(), Counter()).items())),
+        "succeeded": len(succeeded),
+        "refused to who has no rights": sorted(harmful),
+        "right values only": sorted(not_generated),
+        "without success": {name: WITHOUT_SUCCESS.get(name, "") for name in sorted(set(names) - succeeded)},
+        "problems": run.problems,
+        "seconds": round(time.monotonic() - begun),
+        "by operation": {name: dict(sorted(run.answers[name].items())) for name in sorted(run.answers)},
+    }
+    LAST_RUN.parent.mkdir(parents=True, exist_ok=True)
+    LAST_RUN.write_text(json.dumps(summary, indent=2) + "\n")
+    assert not run.problems, json.dumps(run.problems, indent=2)
+    assert sorted(run.answers) == sorted(names)
+    assert sorted(set(names) - succeeded - WITHOUT_SUCCESS.keys()) == []
+    assert WITHOUT_SUCCESS.keys() <= set(names)
+    for name in harmful:
+        assert set(run.refusals[name]) <= REFUSED, (name, run.refusals[name])
+        assert run.refusals[name][403] > 0, (name, run.refusals[name])
+
+
+def _generated(run: Run) -> tuple[list[str], list[str]]:
+    """Call with values from the schemas; the harmful operations, and those that are not called so."""
     import requests
     import schemathesis
     from hypothesis import HealthCheck, Phase, Verbosity, given, settings
@@ -63,59 +148,49 @@ def test_every_operation_with_generated_values(host: ApiHost) -> None:
     from schemathesis.core.result import Ok
     from schemathesis.specs.openapi.checks import content_type_conformance, response_schema_conformance
 
-    sessions = {
-        "admin": host.login("admin@pve", ADMIN_PASSWORD),
-        "auditor": host.login("alice@pve", PASSWORDS["alice"]),
-        "nobody": host.login("bob@pve", PASSWORDS["bob"]),
-    }
-    document = openapi(all_operations())
-    statuses: Counter[int] = Counter()
-    problems: dict[str, str] = {}
-    called: Counter[str] = Counter()
     client = requests.Session()
     client.mount("https://", requests.adapters.HTTPAdapter(max_retries=2))
 
     def call(case: Case[Any], who: Session) -> None:
         name = f"{case.method} {case.operation.path}"
         response = case.call(
-            base_url=f"https://127.0.0.1:{host.port}/api2/json",
+            base_url=f"https://127.0.0.1:{run.host.port}/api2/json",
             session=client,
             headers=who.headers(case.method.upper()),
             timeout=60,
             verify=False,
         )
-        called[name] += 1
-        statuses[response.status_code] += 1
-        if response.status_code >= 500:
-            text = response.text
-            if response.headers.get("content-type", [""])[0].startswith("application/json"):
-                text = str(json.loads(response.text).get("message", ""))
-            if UNEXPLAINED.search(text):
-                problems[name] = f"{response.status_code} {text!r}"
-        elif response.status_code == 200:
+        kind = {"content-type": response.headers.get("content-type", [""])[0]}
+        run.note(name, response.status_code, _message(response.status_code, kind, response.content))
+        if who is run.sessions["nobody"]:
+            run.refusals[name][response.status_code] += 1
+        if response.status_code == 200:
             try:
                 case.validate_response(
                     response, checks=[response_schema_conformance, content_type_conformance]
                 )
             except Exception as err:  # noqa: BLE001 - whatever it finds is a finding
-                problems[name] = str(err)[:800]
+                run.problems[name] = str(err)[:800]
 
-    left_out = []
-    for found in schemathesis.openapi.from_dict(document).get_all_operations():
+    harmful, left_out = [], []
+    for found in schemathesis.openapi.from_dict(openapi(all_operations())).get_all_operations():
         assert isinstance(found, Ok), found
         operation = found.ok()
-        if SLOW.fullmatch(operation.path) and operation.method.upper() != "GET":
-            left_out.append(f"{operation.method.upper()} {operation.path}")
+        method = operation.method.upper()
+        name = f"{method} {operation.path}"
+        if method != "GET" and SLOW.fullmatch(operation.path):
+            left_out.append(name)
             continue
-        who = sessions["nobody"]
-        if operation.method.upper() == "GET":
-            who = sessions["auditor"]
-        elif HARMLESS_WRITES.fullmatch(operation.path):
-            who = sessions["admin"]
-        own_node: dict[str, Any] = {}
-        if "{node}" in operation.path:
-            own_node["path_parameters"] = {"node": local_node()}
+        who = run.sessions["admin"]
+        if method != "GET" and not WRITES.fullmatch(operation.path):
+            harmful.append(name)
+            who = run.sessions["nobody"]
         for mode in (GenerationMode.POSITIVE, GenerationMode.NEGATIVE):
+            # Objects that are there, for who reads or changes them; what is deleted is made up
+            made_up = mode is GenerationMode.NEGATIVE or (method == "DELETE" and name not in harmful)
+            fixed = ("node",) if made_up else tuple(run.places)
+            places = {key: run.places[key] for key in fixed if f"{{{key}}}" in operation.path}
+            own: dict[str, Any] = {"path_parameters": places} if places else {}
 
             @settings(
                 max_examples=EXAMPLES,
@@ -126,23 +201,13 @@ def test_every_operation_with_generated_values(host: ApiHost) -> None:
                 verbosity=Verbosity.quiet,
                 derandomize=True,
             )
-            @given(case=operation.as_strategy(generation_mode=mode, **own_node), who=st.just(who))
-            def run(case: Case[Any], who: Session) -> None:
+            @given(case=operation.as_strategy(generation_mode=mode, **own), who=st.just(who))
+            def once(case: Case[Any], who: Session) -> None:
                 call(case, who)
 
             try:
-                run()
+                once()
             except Exception as err:
                 if "Unsatisfiable" not in type(err).__name__ and "negat" not in str(err).lower():
                     raise
-    summary = {
-        "operations": len(called),
-        "requests": called.total(),
-        "statuses": dict(sorted(statuses.items())),
-        "left out": left_out,
-        "problems": problems,
-    }
-    LAST_RUN.parent.mkdir(parents=True, exist_ok=True)
-    LAST_RUN.write_text(json.dumps(summary, indent=2) + "\n")
-    assert not problems, json.dumps(summary, indent=2)
-    assert len(called) + len(left_out) == len(all_operations())
+    return harmful, left_out
