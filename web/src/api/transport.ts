@@ -23,7 +23,27 @@ export async function send<M extends Method, P extends PathOf<M>>(
   signal?: AbortSignal,
 ): Promise<Envelope<ResultOf<M, P>>> {
   const [where, others] = fill(path, parameters as Parameters);
-  const form = encode(others);
+  const body = await exchange(method, where, encode(others), headers, signal);
+  try {
+    return JSON.parse(body) as Envelope<ResultOf<M, P>>;
+  } catch {
+    throw new ApiFailure(200, "The answer is not JSON.");
+  }
+}
+
+/** The answer as it comes, of an operation that gives a text instead of data when it is asked to. Throws ApiFailure. */
+export async function sendForText<P extends PathOf<"GET">>(path: P, parameters: ParametersOf<"GET", P>): Promise<string> {
+  const [where, others] = fill(path, parameters as Parameters);
+  return exchange("GET", where, encode(others), {});
+}
+
+async function exchange(
+  method: Method,
+  where: string,
+  form: URLSearchParams,
+  headers: Record<string, string>,
+  signal?: AbortSignal,
+): Promise<string> {
   const inQuery = method === "GET" || method === "DELETE";
   const url = `/api2/json${where}${inQuery && form.size > 0 ? `?${form}` : ""}`;
   const limit = AbortSignal.timeout(REQUEST_MS);
@@ -43,11 +63,7 @@ export async function send<M extends Method, P extends PathOf<M>>(
     throw new ApiFailure(0, limit.aborted ? `no answer within ${REQUEST_MS / 1000} s` : "The node does not answer.");
   }
   if (!response.ok) throw failureOf(response.status, response.statusText, body);
-  try {
-    return JSON.parse(body) as Envelope<ResultOf<M, P>>;
-  } catch {
-    throw new ApiFailure(response.status, "The answer is not JSON.");
-  }
+  return body;
 }
 
 /** `/nodes/{node}` with the parameters that it names in their places, each escaped; and those that remain. */

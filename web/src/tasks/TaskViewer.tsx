@@ -1,6 +1,7 @@
 /* One task: its log while it is written, its state, and stopping it. */
 
 import {
+  Alert,
   Button,
   Checkbox,
   DescriptionList,
@@ -12,14 +13,17 @@ import {
   ModalFooter,
   ModalHeader,
 } from "@patternfly/react-core";
+import DownloadIcon from "@patternfly/react-icons/dist/esm/icons/download-icon";
 import { useEffect, useRef, useState, type ReactElement } from "react";
 
 import { change } from "../api/client";
 import { usePolled } from "../api/hooks";
 import { refresh } from "../api/live";
+import { sendForText } from "../api/transport";
 import { duration, taskTitle, time } from "../logic/format";
 import { parseUpid } from "../logic/upid";
 import { Failure } from "../shared/Failure";
+import { saveText } from "../shared/saveText";
 import { TaskState } from "../shared/Status";
 import { useSubmit } from "../shared/useSubmit";
 import { useTaskLog } from "./useTaskLog";
@@ -31,8 +35,9 @@ export default function TaskViewer({ upid, onClose }: { upid: string; onClose: (
   const node = task?.node ?? "localhost";
   const [isOver, setOver] = useState(false);
   const status = usePolled("/nodes/{node}/tasks/{upid}/status", { node, upid }, isOver ? 0 : SECONDS);
-  const log = useTaskLog(node, upid, isOver);
+  const { log, failure } = useTaskLog(node, upid, isOver);
   const submit = useSubmit();
+  const download = useSubmit();
   const [follows, setFollows] = useState(true);
   const box = useRef<HTMLPreElement>(null);
 
@@ -56,13 +61,22 @@ export default function TaskViewer({ upid, onClose }: { upid: string; onClose: (
       <ModalBody className="q-tab">
         <Failure failure={submit.failure} title="The task could not be stopped" />
         <Failure failure={status.failure} title="The task's state could not be read; trying again" />
-        <Failure failure={log.failure} title="The task's log could not be read; trying again" />
+        <Failure failure={download.failure} title="The log could not be downloaded" />
+        <Failure failure={failure} title="The task's log could not be read; trying again" />
         <DescriptionList isHorizontal isCompact isFluid columnModifier={{ default: "1Col", md: "2Col" }}>
           <Entry term="State">{(status.data ?? end) !== undefined ? <TaskState status={end} /> : "–"}</Entry>
           <Entry term="Node">{task?.node ?? "–"}</Entry>
           <Entry term="User">{task?.user ?? "–"}</Entry>
           <Entry term="Started">{time(task?.starttime)}</Entry>
         </DescriptionList>
+        {log.skipped > 0 && (
+          <Alert
+            isInline
+            variant="info"
+            component="p"
+            title={`The log is long: its first ${log.skipped} lines are not shown here. All of them are in the downloaded text.`}
+          />
+        )}
         <pre ref={box} className="q-log" aria-label="Task log" tabIndex={0}>
           {log.lines.join("\n")}
         </pre>
@@ -79,6 +93,15 @@ export default function TaskViewer({ upid, onClose }: { upid: string; onClose: (
       </ModalBody>
       <ModalFooter>
         <Button onClick={onClose}>Close</Button>
+        <Button
+          variant="secondary"
+          icon={<DownloadIcon />}
+          isDisabled={download.busy}
+          isLoading={download.busy}
+          onClick={() => void download.run(() => save(node, upid))}
+        >
+          Download
+        </Button>
         {!stopped && (
           <Button
             variant="danger"
@@ -93,6 +116,11 @@ export default function TaskViewer({ upid, onClose }: { upid: string; onClose: (
       </ModalFooter>
     </Modal>
   );
+}
+
+async function save(node: string, upid: string): Promise<void> {
+  const text = await sendForText("/nodes/{node}/tasks/{upid}/log", { node, upid, download: true });
+  saveText(`task-${upid.replaceAll(":", "-").replace(/-$/, "")}.log`, text);
 }
 
 function Entry({ term, children }: { term: string; children: React.ReactNode }): ReactElement {

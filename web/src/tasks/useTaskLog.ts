@@ -2,40 +2,38 @@
 
 import { useEffect, useState } from "react";
 
-import { get } from "../api/client";
+import { call } from "../api/client";
 import { asFailure, type ApiFailure } from "../api/failure";
+import { addLines, CHUNK, EMPTY_LOG, nextStart, type TaskLog } from "../logic/taskLog";
 
 const PERIOD_MS = 1000;
-const CHUNK = 500;
-/** A browser shows no more in reasonable time; the rest is in the node's file. */
-const MAX_LINES = 20_000;
 
-export function useTaskLog(node: string, upid: string, isOver: boolean): { lines: string[]; failure: ApiFailure | undefined } {
-  const [lines, setLines] = useState<string[]>([]);
+export function useTaskLog(node: string, upid: string, isOver: boolean): { log: TaskLog; failure: ApiFailure | undefined } {
+  const [log, setLog] = useState<TaskLog>(EMPTY_LOG);
   const [failure, setFailure] = useState<ApiFailure>();
   useEffect(() => {
     const abort = new AbortController();
     let timer: ReturnType<typeof setTimeout> | undefined;
-    let seen: string[] = [];
+    let present = EMPTY_LOG;
     const read = async (): Promise<void> => {
-      let isFull = false;
+      let isMore = false;
+      let isRead = false;
       try {
-        const parameters = { node, upid, start: seen.length, limit: CHUNK };
-        const found = await get("/nodes/{node}/tasks/{upid}/log", parameters, { signal: abort.signal });
-        // An empty log answers with one line that says so, which must not stay as the first one
-        const fresh = found.filter((line) => line.n > seen.length && line.t !== "no content").map((line) => line.t);
-        isFull = found.length >= CHUNK && seen.length < MAX_LINES;
-        if (fresh.length > 0) {
-          seen = [...seen, ...fresh];
-          setLines(seen);
-        }
+        const parameters = { node, upid, start: nextStart(present), limit: CHUNK };
+        const found = await call("GET", "/nodes/{node}/tasks/{upid}/log", parameters, { signal: abort.signal });
+        present = addLines(present, found.data, found.total ?? 0);
+        // Read once more from its beginning when the task is over: shown then is what was there before
+        if (present.isComplete || !isOver) setLog(present);
         setFailure(undefined);
+        isMore = !present.isComplete;
+        isRead = true;
       } catch (error) {
         if (abort.signal.aborted) return;
         setFailure(asFailure(error));
       }
-      if (isFull) void read();
-      else if (!isOver && !abort.signal.aborted) timer = setTimeout(() => void read(), PERIOD_MS);
+      if (isMore) void read();
+      // Of a task that is over a log that could not be read is tried again all the same
+      else if (!(isOver && isRead) && !abort.signal.aborted) timer = setTimeout(() => void read(), PERIOD_MS);
     };
     void read();
     return () => {
@@ -43,5 +41,5 @@ export function useTaskLog(node: string, upid: string, isOver: boolean): { lines
       clearTimeout(timer);
     };
   }, [node, upid, isOver]);
-  return { lines, failure };
+  return { log, failure };
 }
