@@ -32,10 +32,23 @@ describe("datacenter options", () => {
   });
 
   it("keeps sub-keys that it does not know", () => {
-    const before = { ha: "static", "ha-auto-rebalance": "1" };
+    const before = { ha: "static", "of-tomorrow": "1" };
     expect(changeOf(row("crs"), { ha: "basic", "ha-rebalance-on-start": "" }, before)).toEqual({
-      set: "ha=basic,ha-auto-rebalance=1",
+      set: "ha=basic,of-tomorrow=1",
     });
+  });
+
+  it("edits how guests are balanced", () => {
+    const before = { ha: "static", "ha-auto-rebalance": 1, "ha-auto-rebalance-threshold": "0.3" };
+    const values = fieldValues(row("crs"), before);
+    expect(values).toMatchObject({ "ha-auto-rebalance": "1", "ha-auto-rebalance-threshold": "0.3" });
+    const wanted = { ...values, "ha-auto-rebalance-margin": "0.1", "ha-auto-rebalance-hold-duration": "3" };
+    expect(checkFields(row("crs"), wanted)).toEqual({});
+    expect(changeOf(row("crs"), wanted, before)).toEqual({
+      set: "ha=static,ha-auto-rebalance=1,ha-auto-rebalance-threshold=0.3,ha-auto-rebalance-hold-duration=3,ha-auto-rebalance-margin=0.1",
+    });
+    const faults = checkFields(row("crs"), { ...wanted, "ha-auto-rebalance-margin": "-1", "ha-auto-rebalance-hold-duration": "x" });
+    expect(Object.keys(faults)).toEqual(["ha-auto-rebalance-hold-duration", "ha-auto-rebalance-margin"]);
   });
 
   it("packs the consent text and shows it again", () => {

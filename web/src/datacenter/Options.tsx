@@ -34,6 +34,7 @@ export default function Options(): ReactElement {
         hasFailed={options.failure !== undefined}
         rowKey={(row) => row.key}
         empty=""
+        onDoubleClick={canEdit ? setEditing : undefined}
         columns={[
           { label: "Option", show: (row) => row.label },
           { label: "Value", show: (row) => showOption(row, options.data?.[row.key]), isLong: true },

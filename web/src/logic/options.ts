@@ -54,6 +54,11 @@ function degrees(most: number): Check {
   };
 }
 
+const share: Check = (text) => {
+  if (text === "") return undefined;
+  return Number.isFinite(Number(text)) && Number(text) >= 0 ? undefined : "A number that is not negative, such as 0.3.";
+};
+
 function pattern(expression: RegExp, text: string): Check {
   return (value) => (value === "" || expression.test(value) ? undefined : text);
 }
@@ -139,6 +144,29 @@ export const OPTION_ROWS: readonly OptionRow[] = [
     fields: [
       { key: "ha", label: "Scheduling mode", kind: "choice", choices: [["", "Default (basic)"], ...SCHEDULING] },
       { key: "ha-rebalance-on-start", label: "Rebalance on start", kind: "choice", choices: FLAG },
+      { key: "ha-auto-rebalance", label: "Rebalance by itself", kind: "choice", choices: FLAG },
+      {
+        key: "ha-auto-rebalance-threshold",
+        label: "Imbalance that starts it",
+        kind: "text",
+        placeholder: "Default",
+        check: share,
+      },
+      { key: "ha-auto-rebalance-method", label: "Method of rebalancing", kind: "text", placeholder: "Default" },
+      {
+        key: "ha-auto-rebalance-hold-duration",
+        label: "Rounds to wait before it",
+        kind: "text",
+        placeholder: "Default",
+        check: integer(0, Number.MAX_SAFE_INTEGER),
+      },
+      {
+        key: "ha-auto-rebalance-margin",
+        label: "Least improvement by it",
+        kind: "text",
+        placeholder: "Default",
+        check: share,
+      },
     ],
   },
   {

@@ -29,6 +29,8 @@ interface Props<T> {
   rowName?: (row: T) => string;
   onOpen?: (row: T) => void;
   openLabel?: (row: T) => string;
+  /** A short cut for what the row offers by a button as well. */
+  onDoubleClick?: ((row: T) => void) | undefined;
 }
 
 export function DataTable<T>(props: Props<T>): ReactElement | null {
@@ -80,6 +82,7 @@ export function DataTable<T>(props: Props<T>): ReactElement | null {
               key={props.rowKey(row)}
               isClickable={open !== undefined}
               onRowClick={open ? () => open(row) : undefined}
+              onDoubleClick={() => props.onDoubleClick?.(row)}
               aria-label={open ? props.openLabel?.(row) : undefined}
             >
               {props.columns.map((column) => (
