@@ -4,13 +4,16 @@ from __future__ import annotations
 
 import os
 import re
+import time
 from collections.abc import Iterator
+from typing import Any
 
 import pytest
-from playwright.sync_api import Route, expect
+from playwright.sync_api import Page, Route, expect
 
+from quorate.tasks import TaskStore, Upid
 from tests.real.api_host import ApiHost
-from tests.real.web_page import Visitor, a_visitor
+from tests.real.web_page import PATIENCE_MS, Visitor, a_visitor
 
 pytestmark = [
     pytest.mark.real,
@@ -142,3 +145,189 @@ def test_create_cluster_begins_with_the_address_of_the_host_name(visitor: Visito
     expect(dialog.get_by_label("Address of link 0")).to_have_value("10.0.0.1")
     dialog.get_by_role("button", name="Add link").click()
     expect(dialog.get_by_label("Address of link 1")).to_have_value("10.9.0.1")
+
+
+def test_a_long_log_shows_its_end_and_can_be_downloaded(host: ApiHost, visitor: Visitor) -> None:
+    page = visitor.page
+    upid = a_task(host, lines=20_100)
+    visitor.open("datacenter/tasks")
+    page.get_by_role("grid", name="Cluster tasks").get_by_role(
+        "button", name="Restart service pveproxy"
+    ).click()
+    viewer = page.get_by_role("dialog", name="Task: Restart service pveproxy")
+    expect(viewer.get_by_text("its first 101 lines are not shown here")).to_be_visible()
+    expect(viewer.get_by_label("Task log")).to_contain_text("line 20100\nTASK OK")
+    visitor.picture("21-long-log")
+    with page.expect_download() as found:
+        viewer.get_by_role("button", name="Download").click()
+    saved = found.value.path().read_text()
+    assert saved.startswith("line 1\n")
+    assert saved.endswith("line 20100\nTASK OK\n")
+    assert found.value.suggested_filename == f"task-{upid.replace(':', '-').strip('-')}.log"
+
+
+def a_task(host: ApiHost, lines: int) -> str:
+    """A finished task with so many lines before the last one; its identifier."""
+    store = TaskStore(host.settings)
+    start = int(time.time())
+    upid = Upid(host.node, os.getpid(), 1, start, "srvrestart", "pveproxy", "root@pam")
+    log = store.create_log(upid)
+    with os.fdopen(log, "w") as file:
+        file.writelines(f"line {number}\n" for number in range(1, lines + 1))
+        file.write("TASK OK\n")
+    store.register(upid)
+    store.finish(upid, "OK")
+    return str(upid)
+
+
+def test_options_are_edited_by_a_double_click(visitor: Visitor) -> None:
+    page = visitor.page
+    visitor.open("datacenter/options")
+    table = page.get_by_role("grid", name="Options")
+    table.get_by_text("Cluster Resource Scheduling").dblclick()
+    dialog = page.get_by_role("dialog", name="Edit: Cluster Resource Scheduling")
+    dialog.get_by_label("Imbalance that starts it").fill("0.3")
+    dialog.get_by_role("button", name="OK").click()
+    expect(table.get_by_text("ha-auto-rebalance-threshold=0.3")).to_be_visible()
+
+
+# -- a cluster as it rarely is --------------------------------------------------------------------------
+
+
+def a_cluster(visitor: Visitor, *, quorate: bool = True) -> None:
+    """Three nodes, n3 off; two links, one of them down one way; a QDevice without a daemon on n2."""
+    cluster = {
+        "type": "cluster",
+        "id": "cluster",
+        "name": "lab",
+        "version": 7,
+        "nodes": 3,
+        "quorate": int(quorate),
+    }
+    members = [
+        {"type": "node", "id": f"node/n{number}", "name": f"n{number}", "nodeid": number, "level": ""}
+        | {"ip": f"10.0.0.{number}", "local": int(number == 1), "online": int(number < 3)}
+        for number in (1, 2, 3)
+    ]
+    config = [
+        {"name": f"n{number}", "node": f"n{number}", "nodeid": str(number), "quorum_votes": "2"}
+        | {"ring0_addr": f"10.0.0.{number}", "ring1_addr": f"10.1.0.{number}"}
+        for number in (1, 2, 3)
+    ]
+    totem = {"cluster_name": "lab", "config_version": "7"}
+    join = {"nodelist": config, "totem": totem, "preferred_node": "n1", "config_digest": "x"}
+    visitor.answer("/cluster/status", [cluster, *members])
+    visitor.answer("/cluster/config/nodes", config)
+    visitor.answer("/cluster/config/join", join)
+    device = {"name": "Qdevice", "votes": 1, "registered": 1, "alive": 1, "votes_for_us": 1, "master_wins": 0}
+    counts = {"votes": 5, "expected": 7, "highest_expected": 7, "needed": 4, "spare": 1}
+    quorum = {"clustered": 1, "quorate": int(quorate), "flags": [], "nodes": [], "qdevice": device}
+    visitor.answer("/cluster/quorum", quorum | counts)
+
+
+def a_link(node: str, number: int, **more: Any) -> dict[str, Any]:
+    up = {"enabled": 1, "connected": 1, "latency": 180, "priority": 10 - number}
+    return {"node": node, "nodeid": int(node[1:]), "link": number} | up | more
+
+
+def test_links_and_quorum_device_from_every_nodes_view(visitor: Visitor) -> None:
+    page = visitor.page
+    a_cluster(visitor)
+    seen = [a_link("n2", 0), a_link("n2", 1, connected=0), a_link("n3", 0, connected=0)]
+    visitor.answer("/nodes/n1/corosync/links", seen)
+    page.route("**/nodes/n2/corosync/links", lambda route: None)  # hangs
+    device = {"configured": 1, "host": "10.0.0.9", "algorithm": "ffsplit", "votes": 1}
+    daemon = {"State": "Connected", "Tie-breaker": "Node with lowest node ID"}
+    works = {"registered": 1, "alive": 1, "votes_for_us": 1, "daemon": daemon}
+    visitor.answer("/nodes/n1/corosync/qdevice", device | works)
+    idle = {"registered": 0, "alive": 0, "votes_for_us": 0, "daemon": {}}
+    visitor.answer("/nodes/n2/corosync/qdevice", device | idle)
+    visitor.open("datacenter/cluster")
+
+    first = page.get_by_role("grid", name="Link 0").get_by_role("row", name="n1 10")
+    expect(first.get_by_role("gridcell")).to_have_text(["10", "–", "up 0.18 ms", "down"])
+    row = page.get_by_role("grid", name="Link 0").get_by_role("row").filter(has=page.get_by_text("asking …"))
+    expect(row).to_contain_text("n2")  # holds up nobody else
+    expect(page.get_by_role("grid", name="Link 0").get_by_text("node is off")).to_have_count(2)
+    expect(page.get_by_role("grid", name="Link 1").get_by_text("down")).to_be_visible()
+    card = page.get_by_role("grid", name="Quorum Device")
+    expect(card.get_by_role("row").filter(has_text="n1")).to_contain_text("cast for this node")
+    expect(card.get_by_role("row").filter(has_text="n2")).to_contain_text("does not run")
+    expect(page.get_by_text("n2 gave no answer within 10 s.")).to_be_visible(timeout=PATIENCE_MS)
+    page.get_by_role("heading", name="Links").scroll_into_view_if_needed()
+    visitor.picture("22-links-and-device")
+
+    page.unroute("**/nodes/n2/corosync/links")
+    visitor.answer("/nodes/n2/corosync/links", [a_link("n1", 0, priority=3), a_link("n1", 1)])
+    disagreement = "The nodes do not agree on the priority of link 0: n1 10, n2 3."
+    expect(page.get_by_text(disagreement)).to_be_visible(timeout=PATIENCE_MS)
+    expect(page.get_by_role("grid", name="Link 1").get_by_text(re.compile("^up"))).to_have_count(1)
+    visitor.picture("22-priorities-differ")
+    assert visitor.faults == []
+
+
+def test_removing_a_node_says_what_quorum_will_be(visitor: Visitor) -> None:
+    page = visitor.page
+    a_cluster(visitor)
+    visitor.open("datacenter/cluster")
+    open_removal(page, "n3")
+    dialog = page.get_by_role("dialog", name="Remove node n3")
+    expect(dialog.get_by_text("with its 2 votes")).to_be_visible()
+    expect(
+        dialog.get_by_text("5 of 5 votes present, 3 needed. Losing two more nodes", exact=False)
+    ).to_have_count(0)
+    expect(dialog.get_by_text("5 of 5 votes present, 3 needed.")).to_be_visible()
+    dialog.get_by_label("Type the node's name, n3, to confirm").fill("n3")
+    remove = dialog.get_by_role("button", name="Remove", exact=True)
+    expect(remove).to_be_disabled()
+    visitor.picture("23-remove-with-device")
+    dialog.get_by_label("n3 is lost for good: remove it although a quorum device is configured").check()
+    expect(remove).to_be_enabled()
+    dialog.get_by_role("button", name="Cancel").click()
+
+    a_cluster(visitor, quorate=False)
+    expect(page.get_by_role("treeitem", name=re.compile("n3"))).to_be_visible()
+    open_removal(page, "n3")
+    expect(dialog.get_by_text("'pvecm expected 4'")).to_be_visible(timeout=PATIENCE_MS)
+    visitor.picture("23-remove-without-quorum")
+
+
+def open_removal(page: Page, name: str) -> None:
+    page.get_by_role("grid", name="Cluster Nodes").get_by_role("row").filter(has_text=name).get_by_role(
+        "button"
+    ).click()
+    page.get_by_role("menuitem", name="Remove node").click()
+
+
+def test_a_join_whose_certificate_is_not_trusted_loads_the_page_anew(host: ApiHost, visitor: Visitor) -> None:
+    """A browser refuses every request then, which looks like a node that is not there."""
+    page = visitor.page
+    page.clock.install()
+    upid = str(Upid(host.node, os.getpid(), 1, int(time.time()), "clusterjoin", "", "root@pam"))
+    state = {"upid": upid, "node": host.node, "type": "clusterjoin", "user": "root@pam", "status": "running"}
+    page.route(
+        "**/api2/json/cluster/config/join", lambda route: route.fulfill(json=_join_answer(route, upid))
+    )
+    visitor.answer(f"/nodes/{host.node}/tasks/*/status", state)
+    visitor.answer(f"/nodes/{host.node}/tasks/*/log?*", [{"n": 1, "t": "Establishing API connection"}])
+    visitor.open("datacenter/cluster")
+    page.get_by_role("button", name="Join Cluster").click()
+    page.get_by_label("Assisted join").uncheck()
+    page.get_by_label("Peer Address").fill("10.0.0.1")
+    page.get_by_role("textbox", name="Password").fill("secret")
+    page.get_by_role("textbox", name="Fingerprint").fill(":".join(["AB"] * 32))
+    page.get_by_role("button", name="Join", exact=True).click()
+    expect(page.get_by_text("Establishing API connection")).to_be_visible()
+
+    page.route("**/api2/**", lambda route: route.abort())
+    page.clock.run_for(5000)
+    expect(page.get_by_text("If the browser does not trust the new certificate")).to_be_visible()
+    visitor.picture("24-join-restarting")
+    with page.expect_navigation():
+        page.clock.run_for(30_000)
+    expect(page.get_by_label("User name")).to_be_visible()
+
+
+def _join_answer(route: Route, upid: str) -> dict[str, Any]:
+    standalone = {"data": None, "message": "node is not in a cluster, no join info available!"}
+    return {"data": upid} if route.request.method == "POST" else standalone
