@@ -15,7 +15,7 @@ const Network = lazy(() => import("./Network"));
 const Services = lazy(() => import("./Services"));
 const History = lazy(() => import("./TaskHistory"));
 const SystemLog = lazy(() => import("./SystemLog"));
-const Shell = lazy(() => import("./Shell"));
+const Shell = lazy(() => import("./Shell"), true);
 const Certificates = lazy(() => import("./Certificates"));
 
 export default function NodePage({ node, tab, live }: { node: string; tab: string; live: Live }): ReactElement {
