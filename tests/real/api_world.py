@@ -39,6 +39,7 @@ _FILES: Final = {
     "storage.cfg": "dir: local\n\tpath /var/lib/vz\n\tcontent iso\n\n",
     "datacenter.cfg": "keyboard: de\nmax_workers: 3\n",
     f"nodes/{NODE}/qemu-server/100.conf": "name: web\nmemory: 512\n",
+    f"nodes/{NODE}/lxc/101.conf": "hostname: db\nmemory: 512\n",
 }
 """Below /etc/pve."""
 _INTERFACES: Final = "auto lo\niface lo inet loopback\n\niface eth0 inet static\n\taddress 10.99.0.1/24\n"
@@ -151,7 +152,8 @@ class WorldHost(ApiHost):
             file.write_text(text)
         self.settings.at("/var").chmod(0o755)  # pmxcfs made it for itself
         self.settings.at("/var/log").mkdir(mode=0o755)
-        for name in ("proc", "sys"):
+        self.settings.at("/usr/share").mkdir(parents=True)
+        for name in ("proc", "sys", "usr/share/zoneinfo"):
             self.settings.at(f"/{name}").symlink_to(f"/{name}")
         _write_history(self.settings)
         done = subprocess.run(
@@ -162,16 +164,19 @@ class WorldHost(ApiHost):
 
 
 def _write_history(settings: Settings) -> None:
-    """Figures of this node over the last hour, as pmxcfs writes them."""
-    kind = rrd.KINDS[0]
-    path = settings.rrd_dir / kind.directory / NODE
-    path.parent.mkdir(parents=True)
+    """Figures of the last hour, as pmxcfs writes them: of the node, the guests and the storage."""
     now = int(time.time())
-    librrd.create(str(path), rrd.STEP, now - 3600, kind.creation_arguments())
-    memory_and_disk = ["1000", "400", "0", "0", "5000", "600", "1", "2"]
-    figures = ["0.5", "8", "0.25", "0.01", *memory_and_disk, *["U"] * 7]
-    for moment in range(now - 3540, now, 60):
-        librrd.update(str(path), ":".join([str(moment), *figures]))
+    for kind, name in (
+        (rrd.NODE, NODE),
+        (rrd.GUEST, "100"),
+        (rrd.GUEST, "101"),
+        (rrd.STORAGE, f"{NODE}/local"),
+    ):
+        path = settings.rrd_dir / kind.directory / name
+        path.parent.mkdir(parents=True, exist_ok=True)
+        librrd.create(str(path), rrd.STEP, now - 3600, kind.creation_arguments())
+        for moment in range(now - 3540, now, 60):
+            librrd.update(str(path), ":".join([str(moment), *("1" for _ in kind.sources)]))
 
 
 @contextmanager

@@ -7,8 +7,13 @@ from typing import Final
 
 from tests.real.pmxcfs_world import NODE
 
-WRITES: Final = re.compile(r"/access/(users|groups|roles|acl|domains)\b.*|/pools.*|/cluster/options")
-"""What an administrator may change here: nothing but files of the temporary cluster."""
+WRITES: Final = re.compile(
+    r"\w+ (/access/(users|groups|roles|acl|domains)\b.*|/pools.*|/cluster/options"
+    r"|/nodes/{node}/(config|dns|hosts|time|network/{iface}))|(POST|DELETE) /nodes/{node}/network"
+)
+"""What an administrator may change here: nothing but files of the temporary cluster and node."""
+RELAYS: Final = frozenset({"GET /nodes/{node}/vncwebsocket"})
+"""What only who has a right may read."""
 SLOW: Final = re.compile(r"/access/(ticket|vncticket|password|tfa|openid).*|.*/unlock-tfa")
 """Refusals take three seconds each, or lock somebody out. Called below, and by tests of their own."""
 
@@ -22,11 +27,23 @@ PLACES: Final = {
     "poolid": "web",
     "iface": "eth0",
     "service": "corosync",
+    "storage": "local",
 }
 """What stands for a placeholder where the object has to be there; tasks are added when they are made."""
 
+VMIDS: Final = {"qemu": "100", "lxc": "101"}
+
+_HOUR: Final = {"timeframe": "hour"}
+_GRAPH: Final = {**_HOUR, "ds": "cpu"}
 QUERIES: Final = {
-    "GET /nodes/{node}/rrddata": {"timeframe": "hour"},
+    "GET /nodes/{node}/rrddata": _HOUR,
+    "GET /nodes/{node}/rrd": _GRAPH,
+    "GET /nodes/{node}/qemu/{vmid}/rrddata": _HOUR,
+    "GET /nodes/{node}/qemu/{vmid}/rrd": _GRAPH,
+    "GET /nodes/{node}/lxc/{vmid}/rrddata": _HOUR,
+    "GET /nodes/{node}/lxc/{vmid}/rrd": _GRAPH,
+    "GET /nodes/{node}/storage/{storage}/rrddata": _HOUR,
+    "GET /nodes/{node}/storage/{storage}/rrd": {**_HOUR, "ds": "used"},
 }
 """What a call needs beside its path."""
 
@@ -85,12 +102,21 @@ def right_calls(password: str, console_ticket: str, running: str) -> list[Call]:
         ("POST /pools", {}, {"poolid": "made"}),
         ("DELETE /pools", {}, {"poolid": "made"}),
         ("PUT /cluster/options", {}, {"keyboard": "en-us", "next-id": "lower=200,upper=300"}),
+        ("PUT /nodes/{node}/config", {}, {"description": "a node"}),
+        ("PUT /nodes/{node}/dns", {}, {"search": "example.org", "dns1": "10.99.0.3"}),
+        ("PUT /nodes/{node}/time", {}, {"timezone": "Europe/Vienna"}),
+        ("POST /nodes/{node}/hosts", {}, {"data": "127.0.0.1 localhost\n"}),
+        ("POST /nodes/{node}/network", {}, {"iface": "vmbr7", "type": "bridge"}),
+        ("PUT /nodes/{node}/network/{iface}", {"iface": "vmbr7"}, {"type": "bridge", "comments": "x"}),
+        ("DELETE /nodes/{node}/network/{iface}", {"iface": "vmbr7"}, {}),
+        ("DELETE /nodes/{node}/network", {}, {}),
         ("DELETE /nodes/{node}/tasks/{upid}", {"node": NODE, "upid": running}, {}),
     ]
 
 
 _MACHINE: Final = "would change this machine; the lab's tests do it"
 _SYSTEMD: Final = "needs systemd; the lab's tests do it"
+_CONSOLE: Final = "starts a shell on this machine; the tests of consoles do it"
 _OPENID: Final = "always refused: not supported"
 WITHOUT_SUCCESS: Final = {
     "POST /cluster/config": _MACHINE,
@@ -99,6 +125,12 @@ WITHOUT_SUCCESS: Final = {
     "DELETE /cluster/config/nodes/{node}": _MACHINE,
     "GET /cluster/config/join": "needs a cluster, which this node is not in; the lab's tests do it",
     "POST /nodes/{node}/status": _MACHINE,
+    "POST /nodes/{node}/startall": _MACHINE,
+    "POST /nodes/{node}/stopall": _MACHINE,
+    "PUT /nodes/{node}/network": _MACHINE,
+    "POST /nodes/{node}/termproxy": _CONSOLE,
+    "POST /nodes/{node}/vncshell": _CONSOLE,
+    "GET /nodes/{node}/vncwebsocket": _CONSOLE,
     "GET /nodes/{node}/services": _SYSTEMD,
     "GET /nodes/{node}/services/{service}": _SYSTEMD,
     "GET /nodes/{node}/services/{service}/state": _SYSTEMD,

@@ -26,7 +26,16 @@ from quorate.api.operations import all_operations
 from quorate.schema import Operation
 from tests.real.api_host import PASSWORDS, Reply, Session
 from tests.real.api_world import ADMIN_PASSWORD, WorldHost, an_api_on_pmxcfs
-from tests.real.generated_calls import PLACES, QUERIES, SLOW, WITHOUT_SUCCESS, WRITES, right_calls
+from tests.real.generated_calls import (
+    PLACES,
+    QUERIES,
+    RELAYS,
+    SLOW,
+    VMIDS,
+    WITHOUT_SUCCESS,
+    WRITES,
+    right_calls,
+)
 from tests.real.pmxcfs_world import NODE
 
 pytestmark = [
@@ -64,6 +73,12 @@ class Run:
         """Answers to who has no rights, which are among the others as well."""
         self.places = {**PLACES, "upid": host.upid}
 
+    def places_of(self, template: str) -> dict[str, str]:
+        """What is there, for the placeholders of a path."""
+        kind = next((kind for kind in VMIDS if f"/{kind}/" in template), "qemu")
+        found = {**self.places, "vmid": VMIDS[kind]}
+        return {key: value for key, value in found.items() if f"{{{key}}}" in template}
+
     def note(self, name: str, status: int, text: str) -> None:
         """An answer, as the calling user sees it."""
         self.answers[name][status] += 1
@@ -73,7 +88,8 @@ class Run:
     def right(self, name: str, places: dict[str, str], parameters: dict[str, str]) -> None:
         """A call that has to succeed."""
         method, _, template = name.partition(" ")
-        path = re.sub(r"{(\w+)}", lambda match: quote({**self.places, **places}[match[1]], safe=""), template)
+        found = {**self.places_of(template), **places}
+        path = re.sub(r"{(\w+)}", lambda match: quote(found[match[1]], safe=""), template)
         query = ""
         form: dict[str, str] | None = parameters
         if method in ("GET", "DELETE") and parameters:
@@ -182,14 +198,15 @@ def _generated(run: Run) -> tuple[list[str], list[str]]:
             left_out.append(name)
             continue
         who = run.sessions["admin"]
-        if method != "GET" and not WRITES.fullmatch(operation.path):
+        if (method != "GET" and not WRITES.fullmatch(name)) or name in RELAYS:
             harmful.append(name)
             who = run.sessions["nobody"]
         for mode in (GenerationMode.POSITIVE, GenerationMode.NEGATIVE):
             # Objects that are there, for who reads or changes them; what is deleted is made up
             made_up = mode is GenerationMode.NEGATIVE or (method == "DELETE" and name not in harmful)
-            fixed = ("node",) if made_up else tuple(run.places)
-            places = {key: run.places[key] for key in fixed if f"{{{key}}}" in operation.path}
+            places = run.places_of(operation.path)
+            if made_up:
+                places = {key: value for key, value in places.items() if key == "node"}
             own: dict[str, Any] = {"path_parameters": places} if places else {}
 
             @settings(
