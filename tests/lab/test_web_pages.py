@@ -1,0 +1,165 @@
+"""A cluster's pages in the browser: keyboard alone, a session's end under a form, small and dark screens."""
+
+from __future__ import annotations
+
+import re
+from collections.abc import Callable, Iterator
+from itertools import product
+
+import pytest
+from playwright.sync_api import Browser, Locator, expect
+
+from lab import Lab
+from lab.base import ROOT_PASSWORD
+from lab.cluster import create, set_token
+from lab.handmade import TEST_TOKEN
+from tests.lab.conftest import Laboratories
+from tests.lab.support_web import PHONE, Person, browser_in
+
+CLUSTER = "pages"
+DATACENTER = (
+    "summary",
+    "cluster",
+    "options",
+    "tasks",
+    "log",
+    "users",
+    "tokens",
+    "groups",
+    "roles",
+    "permissions",
+)
+NODE = ("summary", "network", "services", "tasks", "syslog", "certificates")
+MOST_TABS = 80
+"""Presses of the key until one gives up finding something."""
+
+
+@pytest.fixture(scope="module")
+def lab(laboratories: Laboratories) -> Iterator[Lab]:
+    with laboratories.lab(nodes=1) as lab:
+        create(lab.node("n1"), CLUSTER, links=1)
+        set_token(lab.node("n1"), TEST_TOKEN)
+        yield lab
+
+
+@pytest.fixture(scope="module")
+def browser(lab: Lab, tmp_path_factory: pytest.TempPathFactory) -> Iterator[Browser]:
+    with browser_in(lab, tmp_path_factory.mktemp("browser")) as found:
+        yield found
+
+
+@pytest.fixture
+def visit(browser: Browser, lab: Lab) -> Iterator[Callable[..., Person]]:
+    """``visit("n1", dark=True)``: somebody at a node's login, whose page does nothing wrong until the end."""
+    people: list[Person] = []
+
+    def begin(name: str = "n1", place: str = "", **how: object) -> Person:
+        person = Person(browser, lab.node(name), **how)  # type: ignore[arg-type]
+        people.append(person)
+        person.open(place)
+        return person
+
+    yield begin
+    for person in people:
+        assert person.faults == []
+        person.context.close()
+
+
+def test_keyboard_alone_leads_from_the_login_to_the_join_information(visit: Callable[..., Person]) -> None:
+    person = visit()
+    page, keys = person.page, person.page.keyboard
+    expect(page.get_by_label("User name")).to_be_focused()
+    keys.type("root")
+    keys.press("Tab")
+    keys.type(ROOT_PASSWORD)
+    keys.press("Enter")
+    tab_to(person, page.get_by_role("tab", name="Cluster", exact=True))
+    keys.press("Enter")
+    open_button = page.get_by_role("button", name="Join Information")
+    tab_to(person, open_button)
+    keys.press("Enter")
+    dialog = page.get_by_role("dialog", name="Cluster Join Information")
+    tab_to(person, dialog.get_by_role("button", name="Copy Information"))
+    keys.press("Space")
+    expect(dialog.get_by_text("Copied.")).to_be_visible()
+    person.picture("30-keyboard")
+    keys.press("Escape")
+    expect(dialog).to_be_hidden()
+    expect(open_button).to_be_focused()
+
+
+def test_a_row_s_menu_by_keyboard_gives_the_focus_back(visit: Callable[..., Person]) -> None:
+    person = visit("n1", "#/datacenter/users")
+    person.log_in()
+    page, keys = person.page, person.page.keyboard
+    menu = page.get_by_role("button", name="Actions: root@pam")
+    tab_to(person, menu)
+    keys.press("Enter")
+    keys.press("ArrowDown")
+    expect(page.get_by_role("menuitem", name="Edit")).to_be_focused()
+    keys.press("Enter")
+    dialog = page.get_by_role("dialog", name="Edit user root@pam")
+    expect(dialog).to_be_visible()
+    keys.press("Escape")
+    expect(dialog).to_be_hidden()
+    expect(menu).to_be_focused()
+
+
+def test_a_row_that_moves_while_it_is_pressed_opens_its_menu(visit: Callable[..., Person]) -> None:
+    person = visit("n1", "#/node/n1/services")
+    person.log_in()
+    page = person.page
+    button = page.get_by_role("button", name="Actions: pvestatd")
+    button.hover()
+    page.mouse.down()
+    page.get_by_role("grid", name="Services").evaluate("table => { table.style.marginTop = '7rem' }")
+    page.mouse.up()
+    expect(page.get_by_role("menuitem", name="Restart")).to_be_visible()
+
+
+def test_a_session_that_ends_under_a_form_keeps_what_was_typed(visit: Callable[..., Person]) -> None:
+    person = visit("n1", "#/datacenter/options")
+    person.log_in()
+    page = person.page
+    page.get_by_role("button", name="Edit Email from address").click()
+    form = page.get_by_role("dialog", name="Edit: Email from address")
+    field = form.get_by_label("Email from address")
+    field.fill("cluster@example.org")
+    person.context.clear_cookies()  # the page's next look at the options is refused
+    again = page.get_by_role("dialog", name="The session has ended")
+    expect(again).to_be_visible()
+    page.keyboard.press("Escape")
+    again.get_by_label("Password").fill(ROOT_PASSWORD)
+    again.get_by_role("button", name="Log in").click()
+    expect(again).to_be_hidden()
+    expect(field).to_have_value("cluster@example.org")
+    form.get_by_role("button", name="OK").click()
+    expect(form).to_be_hidden()
+    expect(page.get_by_text("cluster@example.org")).to_be_visible()
+
+
+@pytest.mark.parametrize("dark", [False, True], ids=["light", "dark"])
+def test_every_page_fits_a_phone_and_keeps_nobody_out(dark: bool, visit: Callable[..., Person]) -> None:
+    person = visit(dark=dark, screen=PHONE)
+    person.log_in()
+    kind = "dark" if dark else "light"
+    places = [*product(["datacenter"], DATACENTER), *product(["node/n1"], NODE)]
+    for where, tab in places:
+        place = f"{where}/{tab}"
+        person.go(place)
+        shown = person.page.get_by_role("tab", selected=True)
+        expect(shown).to_have_attribute("href", re.compile(rf"#/{place}$"))
+        expect(person.page.get_by_role("progressbar", name=re.compile("^Loading"))).to_have_count(0)
+        person.picture(f"phone-{kind}-{place.replace('/', '-')}")
+        assert person.excess() <= 0, f"{place} is wider than the screen"
+        assert person.barriers() == [], place
+
+
+def tab_to(person: Person, target: Locator) -> None:
+    """Press the key until the focus is there."""
+    expect(target).to_be_visible()
+    for _ in range(MOST_TABS):
+        if target.evaluate("element => element === document.activeElement"):
+            return
+        person.page.keyboard.press("Tab")
+    raise AssertionError(f"the key does not lead to {target}")
