@@ -14,12 +14,14 @@ from tests.simulation.world import World
 
 GUARANTEES = Path(__file__).resolve().parents[2] / "docs/guarantees.md"
 SEEDS = 1500
-"""The worst one needs 560; most are noticed within ten."""
+"""The worst one needs 963; most are noticed within ten."""
+KNOWN = {"KeepsLateQueue": 963}
+"""What is noticed late: the seed to try before all others. When the worlds have changed, all are tried."""
 
 
 @pytest.mark.parametrize("mutant", MUTATIONS, ids=lambda mutant: mutant.__name__)
 def test_mutation_is_noticed(mutant: type[SimulatedMachine]) -> None:
-    for seed in range(SEEDS):
+    for seed in (KNOWN.get(mutant.__name__, 0), *range(SEEDS)):
         try:
             World(seed, mutant).run()
         except Violation:
