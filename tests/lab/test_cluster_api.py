@@ -18,7 +18,11 @@ from quorate.access.totp import TotpKey
 from tests.lab.conftest import Laboratories
 from tests.lab.support_network import Answer, ask, open_connection, outside, proxmoxer_of
 
-pytestmark = pytest.mark.timeout(1200)
+pytestmark = [
+    pytest.mark.timeout(1200),
+    # the certificates are the cluster's own
+    pytest.mark.filterwarnings("ignore::urllib3.exceptions.InsecureRequestWarning"),
+]
 
 TOTP = TotpKey(b"12345678901234567890", issuer="lab", account="carol@pve")
 CAROL = "a password of carol's"
