@@ -155,3 +155,30 @@ def test_what_does_not_speak_tls(tmp_path: Path, monkeypatch: pytest.MonkeyPatch
     thread.join()
     assert answer.status == 596
     assert b"n2: " in answer.body
+
+
+@pytest.mark.parametrize(("body", "kind"), [(b"", None), (b"a=1", "application/x-www-form-urlencoded")])
+def test_a_call_without_a_body_has_no_content_type(tmp_path: Path, body: bytes, kind: str | None) -> None:
+    """The other side refuses a type that it does not know, and our client's library would make one up."""
+    heads: list[bytes] = []
+
+    async def serve(reader: asyncio.StreamReader, writer: asyncio.StreamWriter) -> None:
+        heads.append(await reader.readuntil(b"\r\n\r\n"))
+        writer.write(b"HTTP/1.1 200 OK\r\nContent-Length: 0\r\nConnection: close\r\n\r\n")
+        writer.close()
+
+    async def main() -> Answer:
+        settings = Settings(root=tmp_path)
+        settings.api_socket.parent.mkdir(parents=True)
+        async with await asyncio.start_unix_server(serve, settings.api_socket):
+            passer = Passer(settings)
+            try:
+                return await passer.to_root(
+                    Request("POST", "/api2/json/nodes/n1/services/sshd/restart", {}, body, "192.0.2.7")
+                )
+            finally:
+                await passer.close()
+
+    assert asyncio.run(main()).status == 200
+    found = [line.partition(b": ")[2] for line in heads[0].lower().split(b"\r\n") if b"content-type" in line]
+    assert found == ([] if kind is None else [kind.encode()])
