@@ -193,8 +193,6 @@ def test_bodies_and_queries_arrive_as_they_were(lab: Lab, token: dict[str, str])
         broken = ask(n1, "PUT", "/api2/json/nodes/n2/dns", json_type, b'{"search": ')
         assert (broken.status, "unable to parse the JSON body" in broken.reason) == (500, True)
         made = ask(n1, "POST", "/api2/json/nodes/n2/services/sshd/restart", token, b"").data
-        listed = ask(n1, "GET", "/api2/json/nodes/n2/tasks?typefilter=srvrestart&limit=1", token).data
-        assert [entry["upid"] for entry in listed] == [made]
         wait_for(
             lambda: (
                 ask(n1, "GET", f"/api2/json/nodes/n2/tasks/{made}/status", token).data["status"] == "stopped"
@@ -202,6 +200,9 @@ def test_bodies_and_queries_arrive_as_they_were(lab: Lab, token: dict[str, str])
             timeout=60,
             what="the end of the task",
         )
+        query = "typefilter=srvrestart&limit=1&source=all"
+        listed = ask(n1, "GET", f"/api2/json/nodes/n2/tasks?{query}", token).data
+        assert [entry["upid"] for entry in listed] == [made]
         deleted = ask(n1, "DELETE", f"/api2/json/nodes/n2/tasks/{made}?_dc=1", token)
         assert deleted.data is None
         refused = ask(n1, "DELETE", f"/api2/json/nodes/n2/tasks/{made}?more=1", token)
