@@ -59,8 +59,9 @@ function obstaclesOf(node: string, facts: RemovalFacts): string[] {
   }
   if (facts.cluster && !facts.cluster.quorate) {
     const { expected, needed } = facts.quorum ?? {};
-    const { votes } = quorumWords({ ...factsOf(facts, () => true), expected, needed, quorate: false });
-    const present = sum(votersOf(facts).filter((voter) => voter.online));
+    const now = factsOf(facts, () => true);
+    const { votes } = quorumWords({ ...now, expected, needed, quorate: false });
+    const present = sum(now.voters.filter((voter) => voter.online)) + (now.device?.given ?? 0);
     found.push(
       `The cluster has no quorum: ${votes}. Start the nodes that are missing. Only if they are off for good, and certainly` +
         ` not running apart from this one: 'pvecm expected ${Math.max(1, present)}' on this node makes changes possible.`,
