@@ -375,3 +375,9 @@ def test_a_slow_reader_is_served_and_one_that_reads_nothing_is_cut(host: ApiHost
                     while piece := connection.recv(1 << 20):
                         data += piece
                 assert len(data) < 40 * size
+
+
+def test_a_script_that_connects_anew_for_each_request_is_served(host: ApiHost) -> None:
+    """Connections that have ended count no more, also between two sweeps."""
+    for _ in range(3 * MAX_PER_CLIENT):
+        assert host.api("GET", "/access/domains").status == 200

@@ -134,7 +134,8 @@ class Listener:
     def _make_room(self, client: str) -> bool:
         """Whether one more connection of ``client`` is taken, for which another one may have been closed."""
         full = len(self._connections) >= clients.MAX_CONNECTIONS
-        if full:
+        own = sum(each.client == client for each in self._connections.values())
+        if full or own >= clients.MAX_PER_CLIENT:  # some may have ended since the last sweep
             self._forget_ended()
         held = [
             Held(number, each.client, idle=full and self._is_idle(each))
