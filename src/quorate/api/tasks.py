@@ -23,6 +23,7 @@ from quorate.schema import (
     String,
 )
 from quorate.tasks import (
+    MAX_LINES,
     TaskError,
     TaskRecord,
     TaskStore,
@@ -31,6 +32,7 @@ from quorate.tasks import (
     UpidError,
     read_log,
     status_kind,
+    steps_of,
     stop_task,
     task_status,
 )
@@ -108,11 +110,17 @@ def _entry(record: TaskRecord) -> dict[str, object]:
 def _status(ctx: Context, node: str, upid: str) -> dict[str, object]:
     task = _task(ctx, upid, "Sys.Audit")
     entry = _identity(task)
+    path = TaskStore(ctx.settings).log_path(task)
+    ended: str | None = None
     if task.is_running():
         entry["status"] = "running"
     else:
+        ended = task_status(path)
         entry["status"] = "stopped"
-        entry["exitstatus"] = task_status(TaskStore(ctx.settings).log_path(task))
+        entry["exitstatus"] = ended
+    if steps_of(task.type, (), ended):
+        lines = (line.t for line in read_log(path, 0, MAX_LINES)[1])
+        entry["steps"] = [step._asdict() for step in steps_of(task.type, lines, ended)]
     return entry
 
 
@@ -264,6 +272,16 @@ OPERATIONS: Final = [
                 "status": String(description="Whether it runs.", enum=("running", "stopped")),
                 "exitstatus": String(
                     description="OK, WARNINGS: N, or why it failed; once it has stopped.", optional=True
+                ),
+                "steps": Array(
+                    description="How far it is, of tasks that have steps. Not of the original.",
+                    items=Object(
+                        properties={
+                            "name": String(description="What is done."),
+                            "state": String(enum=("pending", "running", "done", "failed")),
+                        }
+                    ),
+                    optional=True,
                 ),
             }
         ),

@@ -125,6 +125,11 @@ def test_status(api: Api, tasks: dict[str, str]) -> None:
     assert (running["status"], "exitstatus" in running) == ("running", False)
     failed = api("GET", f"/nodes/n1/tasks/{tasks['failed']}/status", "bob@pve")
     assert (failed["status"], failed["exitstatus"]) == ("stopped", "no route")
+    assert failed["steps"][:2] == [
+        {"name": "Check this node", "state": "failed"},
+        {"name": "Log in to the peer", "state": "pending"},
+    ]
+    assert "steps" not in running
     with pytest.raises(ApiError) as refused:
         api("GET", f"/nodes/n1/tasks/{tasks['done']}/status", "bob@pve")
     assert refused.value.status == 403

@@ -11,6 +11,7 @@ from quorate.cluster import certificates as certs
 from quorate.cluster.create import COROSYNC_KEYGEN, CreateRequest, create_cluster
 from quorate.cluster.host import ClusterError
 from quorate.corosync.conf_edit import Link
+from quorate.tasks import steps_of
 from tests.unit.cluster.joinstand import Node
 
 RESTART = "systemctl restart corosync pve-cluster"
@@ -41,6 +42,7 @@ def test_a_cluster_is_made(node: Node) -> None:
         f"Writing corosync config to {node.settings.cluster_conf}",
         "Restart corosync and cluster filesystem",
     ]
+    assert steps_of("clustercreate", node.said.out, None)[-1].state == "running"
 
 
 def test_a_link_that_is_not_of_this_node_is_refused_before_anything_changes(node: Node) -> None:

@@ -14,6 +14,7 @@ from quorate.cluster.host import ClusterError
 from quorate.cluster.join import JoinRequest, join
 from quorate.cluster.peer import Peer
 from quorate.corosync.conf_edit import Link
+from quorate.tasks import steps_of
 from tests.unit.cluster.joinstand import AUTHKEY, CONF, NOW, Cluster, Node, serve, usual_answers
 
 PASSWORD = "secret&word"
@@ -75,6 +76,28 @@ def test_a_node_joins(node: Node, cluster: Cluster) -> None:
     assert (settings.mountpoint / "nodes/n2/pve-ssl.pem").exists()
     with gzip.open(settings.backup_dir / f"config-{NOW}.sql.gz") as dump:
         assert b"INSERT INTO tree VALUES(1,CAST(X'ff41' AS TEXT),X'0102');" in dump.read()
+
+
+def test_its_steps_are_told_by_what_it_prints(node: Node, cluster: Cluster) -> None:
+    run(node, cluster)
+    reached = [
+        next(
+            step.name
+            for step in steps_of("clusterjoin", node.said.out[:count], None)
+            if step.state == "running"
+        )
+        for count in range(len(node.said.out) + 1)
+    ]
+    assert list(dict.fromkeys(reached)) == [
+        "Check this node",
+        "Log in to the peer",
+        "Ask for the addition",
+        "Take over configuration and key",
+        "Stop the file system",
+        "Set the old database aside",  # there is quorum at once
+        "Make the node's files",
+        "Restart the API",
+    ]
 
 
 def test_what_is_sent(node: Node, cluster: Cluster) -> None:
