@@ -179,6 +179,23 @@ def a_task(host: ApiHost, lines: int) -> str:
     return str(upid)
 
 
+def test_the_steps_of_a_task_are_shown(host: ApiHost, visitor: Visitor) -> None:
+    page = visitor.page
+    upid = Upid(host.node, os.getpid(), 1, int(time.time()), "clusterjoin", "", "root@pam")
+    store = TaskStore(host.settings)
+    with os.fdopen(store.create_log(upid), "w") as file:
+        file.write("Request addition of this node\nTASK ERROR: Cluster join aborted!\n")
+    store.register(upid)
+    store.finish(upid, "Cluster join aborted!")
+    visitor.open(f"node/{host.node}/tasks")
+    page.get_by_role("grid", name=f"Tasks of {host.node}").get_by_role("button", name="Join Cluster").click()
+    steps = page.get_by_role("list", name="Steps of the task")
+    expect(steps.get_by_label("Log in to the peer: done")).to_be_visible()
+    expect(steps.get_by_label("Ask for the addition: failed")).to_be_visible()
+    expect(steps.get_by_label("Restart the API: pending")).to_be_visible()
+    visitor.picture("25-steps")
+
+
 def test_options_are_edited_by_a_double_click(visitor: Visitor) -> None:
     page = visitor.page
     visitor.open("datacenter/options")

@@ -43,3 +43,4 @@ export type Role = Row<ResultOf<"GET", "/access/roles">>;
 export type AclEntry = Row<ResultOf<"GET", "/access/acl">>;
 /** The QDevice as one node sees it. */
 export type DeviceView = ResultOf<"GET", "/nodes/{node}/corosync/qdevice">;
+export type TaskStep = Row<NonNullable<ResultOf<"GET", "/nodes/{node}/tasks/{upid}/status">["steps"]>>;

@@ -26,6 +26,7 @@ import { Failure } from "../shared/Failure";
 import { saveText } from "../shared/saveText";
 import { TaskState } from "../shared/Status";
 import { useSubmit } from "../shared/useSubmit";
+import { TaskSteps } from "./TaskSteps";
 import { useTaskLog } from "./useTaskLog";
 
 const SECONDS = 1;
@@ -69,6 +70,7 @@ export default function TaskViewer({ upid, onClose }: { upid: string; onClose: (
           <Entry term="User">{task?.user ?? "–"}</Entry>
           <Entry term="Started">{time(task?.starttime)}</Entry>
         </DescriptionList>
+        {status.data?.steps && <TaskSteps steps={status.data.steps} />}
         {log.skipped > 0 && (
           <Alert
             isInline
