@@ -10,7 +10,7 @@ from quorate.pmxcfs.effects import Address
 from quorate.pmxcfs.wire import NORMAL_HEADER_SIZE, MessageType, NormalHeader
 from tests.simulation.checker import Checker
 from tests.simulation.network import Item, Network, Ring
-from tests.simulation.node import mark_late
+from tests.simulation.opid import mark_late
 
 if TYPE_CHECKING:
     from tests.simulation.node import Disk, Node

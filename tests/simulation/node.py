@@ -28,36 +28,21 @@ from quorate.pmxcfs.requests import Request
 from quorate.pmxcfs.rows import Row, entry_row, root_row
 from quorate.pmxcfs.storerecovery import StoreRecovery
 from quorate.pmxcfs.tree import Tree
-from quorate.pmxcfs.wire import FsMessage, FsOp, MessageType, NormalHeader
+from quorate.pmxcfs.wire import FsMessage, FsOp, MessageType
+from tests.simulation.opid import OpId, count_of
 
 if TYPE_CHECKING:
     from tests.simulation.network import Item, Port
     from tests.simulation.world import World
 
-OpId = tuple[int, int, int]
-"""Node id, process id, count: names one message for ever."""
-
 EPOCH_START = 1_700_000_000
 GIVE_UP_SECONDS = 10.0
-RESERVED = 12
-"""Where in a normal message four bytes are that are always zero (core 5.3)."""
 Disk = tuple[tuple[Row, ...], tuple[OpId, ...]]
 
 
 def rows_of(tree: Tree) -> tuple[Row, ...]:
     """The whole database."""
     return (root_row(tree.root), *(entry_row(entry) for entry in tree.by_inode.values() if entry.inode))
-
-
-def mark_late(data: bytes, number: int) -> bytes:
-    """A normal message that is told from the one that it repeats, by the bytes that nobody reads."""
-    return data[:RESERVED] + number.to_bytes(4, "little") + data[RESERVED + 4 :]
-
-
-def count_of(data: bytes) -> int:
-    """The count; for a message that is late a number of its own."""
-    late = int.from_bytes(data[RESERVED : RESERVED + 4], "little")
-    return NormalHeader.unpack(data).count + (late << 64)
 
 
 class RecordingDcdb(Dcdb):
@@ -132,10 +117,14 @@ class SimulatedMachine(Machine):
 
 
 class EagerMachine(SimulatedMachine):
-    """Sends while a synchronisation runs, as original nodes do (W7); receives like ours."""
+    """Sends while a synchronisation runs (W7) and sends again whatever is queued (W27), as original nodes do;
+    receives like ours."""
 
     def _settles(self, clock: Clock) -> bool:
         return True
+
+    def _note_parting(self, table: Sequence[Address], joined: Sequence[tuple[int, int]]) -> None:
+        pass
 
     def _send_held(self, clock: Clock) -> None:
         mode = self.mode

@@ -18,7 +18,8 @@ from tests.simulation.checker import Checker, Violation
 from tests.simulation.clients import operation
 from tests.simulation.faults import Faults
 from tests.simulation.network import Item, Network
-from tests.simulation.node import EPOCH_START, Disk, EagerMachine, Node, OpId, SimulatedMachine, rows_of
+from tests.simulation.node import EPOCH_START, Disk, EagerMachine, Node, SimulatedMachine, rows_of
+from tests.simulation.opid import OpId
 
 TICK_SECONDS = 0.25
 STEP_SECONDS = 0.001

@@ -93,6 +93,8 @@ class Life:
         self._first_synced: float | None = None
         self._synced_members: set[Address] = set()
         self._own_state = b""
+        self._state_sent = False  # in this configuration
+        self._parted = False  # somebody who may have applied what is queued here left this configuration
         self._leader: Address | None = None
         self._queues = Queues()
         self._verification = Verification()
@@ -249,6 +251,7 @@ class Life:
         self.members = ()
         self.left_out = frozenset()
         self._synced_members.clear()
+        self._state_sent = self._parted = False
         self._free_states()
 
     def _log(self, level: Level, text: str) -> None:

@@ -77,13 +77,15 @@ class Machine(Synchronisation):
         self.round_open = False
         self.deadlines.configured(clock.mono)
         self._verification.reset()
-        self._queues.late.clear()
         table = tuple(sorted(Address(nodeid, pid) for nodeid, pid in members))
         member = self.own in table
         if self.mode.outside:
+            self._queues.late.clear()
             if not member:
                 self._gone(clock)
             return self._effects()
+        self._note_parting(table, joined)
+        self._doubt_late()
         self.members = table
         self.left_out = frozenset()
         self._free_states()

@@ -151,6 +151,7 @@ class Synchronisation(Life):
         self._free_states()
         self.deadlines.round_started(clock.mono)
         self._own_state = self.app.state()
+        self._state_sent = True
         self._send_state_message(MessageType.STATE, self._own_state, clock)
 
     def _store(self, sender: Address, data: bytes, clock: Clock) -> None:
@@ -252,6 +253,7 @@ class Synchronisation(Life):
     def _become_synced(self, clock: Clock) -> None:
         """Both queues in the order in which everybody applies them, then the own held messages."""
         self._enter(Mode.SYNCED, clock)
+        self._parted = False
         self._deliver_late(clock)
         if self.synced:
             self._deliver_queue(clock)
@@ -265,12 +267,46 @@ class Synchronisation(Life):
             self._submit_async(subtype, payload, clock)
         self._send_held(clock)
 
+    def _note_parting(self, table: Sequence[Address], joined: Sequence[tuple[int, int]]) -> None:
+        """Remember that somebody went another way who may have completed the synchronisation on that way.
+
+        Members that go from one configuration to the next together were delivered the same messages; whoever
+        parted may have been delivered the last state, and have applied what is queued here.
+        """
+        if self._state_sent and any(each not in table or each in joined for each in self.members):
+            self._parted = True
+        self._state_sent = False
+
     def _resend_queue(self, joined: Sequence[tuple[int, int]]) -> None:
-        """Newcomers have not seen what is queued: everybody sends his own again (core 6.3 step 8a)."""
-        if joined:
-            for queued in self._queues.take_waiting():
-                if queued.sender == self.own:
+        """Newcomers have not seen what is queued: everybody sends his own again (core 6.3 step 8a).
+
+        But for what somebody may have applied who parted and comes back with a newer state: sent again it
+        would be applied twice, as the original's is (W27). Its callers learn what became of it like those who
+        were cut off.
+        """
+        if not joined:
+            return
+        for queued in self._queues.take_waiting():
+            if queued.sender == self.own:
+                if self._parted:
+                    self._doubt_own(queued.data)
+                else:
                     self._out.append(Send((queued.data,), MessageType.NORMAL, queued.count))
+        self._parted = False
+
+    def _doubt_late(self) -> None:
+        """The sync queue ends with its configuration. What is in it was applied by those in sync."""
+        for sender, data in self._queues.late:
+            if sender == self.own:
+                self._doubt_own(data)
+        self._queues.late.clear()
+
+    def _doubt_own(self, data: bytes) -> None:
+        request = self.requests.delivered(wire.NormalHeader.unpack(data).count)
+        if request is not None:
+            self.requests.doubt(request)
+            if self._mark is None:
+                self._mark = self.app.mark()
 
     def _deliver_queue(self, clock: Clock) -> None:
         """Apply, move on or keep what is in the message queue (core 6.6)."""

@@ -294,6 +294,28 @@ def test_entry_of_a_request_that_failed_only_here_is_nobodys_proof() -> None:
     assert ring.results == {"first": -errno.EIO, "second": -errno.EBUSY}
 
 
+def test_a_queued_message_that_who_parted_has_applied_is_not_sent_again() -> None:
+    """W28: the original sends it again, and a mkdir that succeeded is answered with EEXIST."""
+    one, two, three = Node(1), Node(2), Node(3)
+    ring = Ring(one, two, three)
+    ring.confchg(1, 2, 3, joined=[1, 2, 3])
+    ring.run()
+    ring.take(3, three.submit(mkdir(b"d")))
+    ring.confchg(1, 2, 3, joined=[1])
+    for _ in ("mkdir", "SYNC_START", "STATE", "STATE"):
+        ring.step()
+    ring.step(among=[2])  # the last state: only node 2 completes the round, and applies
+    assert [node.tree.lookup(b"d") is not None for node in (one, two, three)] == [False, True, False]
+    ring.take(2, two.confchg(2, left=[1, 3]))
+    for node in (1, 3):
+        ring.take(node, ring.nodes[node].confchg(1, 3, left=[2]))
+    ring.confchg(1, 2, 3, joined=[2])
+    ring.run()
+    assert one.mode is two.mode is three.mode is Mode.SYNCED
+    assert one.tree.index() == two.tree.index() == three.tree.index()
+    assert ring.results == {"request": 0}
+
+
 def test_write_under_way_is_resolved_by_content() -> None:
     ring, one, _ = pair()
     ring.take(1, one.submit(FsMessage(FsOp.CREATE, b"f"), "create"))
