@@ -50,6 +50,15 @@ UNMOUNT_SECONDS: Final = 2.0
 MAX_INTERNAL: Final = 64
 """Requests the session itself answers (INTERRUPT, malformed ones) within one receive()."""
 
+MAX_IN_VAIN: Final = 4
+"""So many looks in a row find nothing: then most are left out."""
+LOOK_EVERY: Final = 17
+"""A prime: the looks that are made fall on all requests of a program that repeats itself."""
+
+_IN_PASSING: Final = frozenset(
+    map(int, (Opcode.RELEASE, Opcode.RELEASEDIR, Opcode.FORGET, Opcode.BATCH_FORGET))
+)
+"""What nobody waits for: the next request of the same process is often there already."""
 _NEVER_REFUSED: Final = frozenset({Opcode.RELEASE, Opcode.RELEASEDIR, Opcode.FLUSH, Opcode.DESTROY})
 _NO_REPLY: Final = frozenset(int(opcode) for opcode in NO_REPLY)
 _GONE: Final = frozenset({e.ENODEV, e.ENOTCONN, e.ECONNABORTED, e.EPERM, e.EBADF})
@@ -87,6 +96,9 @@ class Session:
         """Of requests taken by serve()."""
         self._late: dict[int, tuple[int, float]] = {}
         """Operation and arrival of those whose answer comes later."""
+        self._in_vain = 0
+        """Looks after an answer that found nothing, since the last that did."""
+        self._left_out = 0
         self.malformed = 0
         """Requests refused because their bytes made no sense."""
 
@@ -196,8 +208,10 @@ class Session:
     def serve(self, operations: Operations, limit: int = 16) -> int:
         """Take and dispatch up to ``limit`` requests; how many there were. Never blocks. Raises SessionEnded.
 
-        Trying once more after an answer is cheaper than asking the selector, because the client that got the
-        answer often runs first; the limit leaves the other file descriptors of the loop their turn.
+        Looking once more after an answer is cheaper than asking the selector where several clients ask at
+        once, or where the one that got the answer runs beside us. Where it needs our processor to go on, each
+        look is in vain, so most are left out while they are. The limit leaves the other file descriptors of
+        the loop their turn.
         """
         if operations is not self._operations:
             self._operations = operations
@@ -206,12 +220,22 @@ class Session:
         waiting = self._waiting
         counted = self.counter.answered
         done = 0
+        asked = False  # the process behind the last request goes on with its answer
         while done < limit:
+            if asked and self._in_vain >= MAX_IN_VAIN:
+                self._left_out += 1
+                if self._left_out % LOOK_EVERY:
+                    break
             request = self.receive()
             if request is None:
+                if asked:
+                    self._in_vain += 1
                 break
+            if asked:
+                self._in_vain = 0
             done += 1
             opcode, unique = request.opcode, request.unique
+            asked = opcode not in _IN_PASSING
             came = perf_counter()
             result = table[opcode](request, request.body)
             if result is None:
