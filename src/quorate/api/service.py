@@ -16,8 +16,9 @@ import syslog
 from collections.abc import Callable
 from typing import TYPE_CHECKING, Final
 
+from quorate.api.restarting import RestartError, ask_for_restart
 from quorate.api.sockets import open_local_socket, open_socket
-from quorate.api.supervisor import FAILED, Ready, Service, ServiceError, run_service
+from quorate.api.supervisor import FAILED, Service, ServiceError, Tell, run_service
 from quorate.api.tls import TlsError, read_proxy_config
 from quorate.processname import set_process_name
 from quorate.settings import API_PORT, GROUP, Settings
@@ -40,12 +41,19 @@ def command_line(name: str, description: str, run: Callable[[Settings], None]) -
         "--debug", nargs="?", const="1", default="0", help="log more, and stay in the foreground"
     )
     words.add_parser("stop", help="stop the service")
-    words.add_parser("restart", help="read configuration and program anew; requests that run are answered")
+    restart = words.add_parser(
+        "restart", help="read configuration and program anew; requests that run are answered"
+    )
+    restart.add_argument(
+        "--supervisor", type=int, metavar="PID", help="what systemd runs: ask this process of the service"
+    )
     words.add_parser("status", help="print running or stopped")
     options = parser.parse_args()
     # Also for the workers that are forked: their lines are the service's, not those of a file name
     set_process_name(name)
     syslog.openlog(os.environ.get("PVE_LOG_ID") or name, 0, syslog.LOG_DAEMON)
+    if options.word == "restart" and options.supervisor is not None:
+        sys.exit(_ask(name, options.supervisor))
     if options.word != "start":
         sys.exit(_systemctl(name, options.word))
     debug = options.debug not in ("0", "")
@@ -73,10 +81,10 @@ def run_privileged(settings: Settings) -> None:
         except KeyError as err:
             raise ServiceError(f"unable to make the socket '{place}': there is no group '{GROUP}'") from err
 
-    def serve(listening: socket.socket, ready: Ready) -> None:
+    def serve(listening: socket.socket, tell: Tell) -> None:
         from quorate.api.serving import serve_privileged
 
-        serve_privileged(settings, listening, ready)
+        serve_privileged(settings, listening, tell)
 
     place = str(settings.api_socket)
     run_service(Service(what=place, place=lambda: place, prepare=lambda: None, listen=listen, serve=serve))
@@ -91,10 +99,10 @@ def run_front(settings: Settings, port: int = API_PORT, host: str | None = None)
         except TlsError as err:
             raise ServiceError(str(err)) from err
 
-    def serve(listening: socket.socket, ready: Ready) -> None:
+    def serve(listening: socket.socket, tell: Tell) -> None:
         from quorate.api.serving import serve_front
 
-        serve_front(settings, listening, ready)
+        serve_front(settings, listening, tell)
 
     run_service(
         Service(
@@ -121,6 +129,15 @@ def _become_web_user(settings: Settings) -> None:
     os.setgroups([])
     os.setgid(entry.pw_gid)
     os.setuid(entry.pw_uid)
+
+
+def _ask(name: str, supervisor: int) -> int:
+    try:
+        ask_for_restart(supervisor)
+    except RestartError as err:
+        print(f"{name}: {err}", file=sys.stderr)
+        return FAILED
+    return 0
 
 
 def _systemctl(name: str, word: str) -> int:

@@ -47,10 +47,10 @@ CONSOLE_LOOK_SECONDS: Final = 1.0
 _PRELOADED = ("quorate.cluster.create", "quorate.cluster.join", "quorate.cluster.membership")
 """What calls import when they need it: loaded once before the helper is forked, not again in each call."""
 
-Ready = Callable[[], None]
+Tell = Callable[[], None]
 
 
-def serve_privileged(settings: Settings, listening: socket.socket, ready: Ready) -> None:
+def serve_privileged(settings: Settings, listening: socket.socket, tell: Tell) -> None:
     """Serve as root on the local socket. Raises `ServiceError`."""
     try:
         TaskStore(settings).prepare()
@@ -69,11 +69,12 @@ def serve_privileged(settings: Settings, listening: socket.socket, ready: Ready)
         site = await asyncio.get_running_loop().create_unix_server(server.factory, sock=listening)
         end_upkeep = Upkeep(settings).start()
         _log.info("serving on %s", settings.api_socket)
-        ready()
+        tell()
         await told.something()
         end_upkeep()
         site.close()
         if not told.stop.is_set():
+            tell()
             await told.stop_within(_leave(server))
         await server.close(STOP_SECONDS)
         half.close()
@@ -84,7 +85,7 @@ def serve_privileged(settings: Settings, listening: socket.socket, ready: Ready)
         executor.close()
 
 
-def serve_front(settings: Settings, listening: socket.socket, ready: Ready) -> None:
+def serve_front(settings: Settings, listening: socket.socket, tell: Tell) -> None:
     """Serve HTTPS, by /etc/default/pveproxy as it is now. Raises `TlsError`."""
     config = read_proxy_config(settings)
     context = tls_context(settings, config)
@@ -102,11 +103,12 @@ def serve_front(settings: Settings, listening: socket.socket, ready: Ready) -> N
         listener = Listener(listening, server, context, config.allows)
         looking = asyncio.create_task(listener.run())
         _log.info("serving on port %d", listening.getsockname()[1])
-        ready()
+        tell()
         await told.something()
         listener.stop_accepting()
         front.end_events()
         if not told.stop.is_set():
+            tell()
             await told.stop_within(_leave(server, listener.arriving, lambda: front.consoles))
         front.end_consoles()
         await server.close(STOP_SECONDS)

@@ -43,7 +43,15 @@ class Exit:
     failed: bool
 
 
-Effect = Spawn | Send | Renew | Exit
+@dataclass(frozen=True, slots=True)
+class Answer:
+    """Tell these processes, which asked for a restart, whether it is done."""
+
+    askers: frozenset[int]
+    done: bool
+
+
+Effect = Spawn | Send | Renew | Exit | Answer
 
 
 @dataclass(slots=True)
@@ -60,6 +68,10 @@ class Workers:
     again: bool = False
     """A restart was asked for while another one was going on."""
     stopping: bool = False
+    leaving: set[int] = field(default_factory=set)
+    """Those of the ending ones that may still take new connections."""
+    askers: set[int] = field(default_factory=set)
+    """Who asked for the restart that goes on."""
 
     def spawned(self, pid: int, now: float) -> None:
         self.starting, self.begun = pid, now
@@ -67,31 +79,48 @@ class Workers:
     def not_spawned(self) -> list[Effect]:
         """There is no new worker: what serves goes on."""
         self.again = False
-        return [] if self.current is not None else [Exit(failed=True)]
+        end: list[Effect] = [] if self.current is not None else [Exit(failed=True)]
+        return [*self._answer(done=False), *end]
 
-    def restart(self) -> list[Effect]:
+    def restart(self, asker: int) -> list[Effect]:
+        """A process asks for it: `Answer` goes to it when only the new worker takes connections."""
+        self.askers.add(asker)
         if self.stopping:
-            return []
+            return self._answer(done=False)
         if self.starting is not None:
             self.again = True
             return []
         return [Spawn()]
 
-    def ready(self, pid: int, now: float) -> list[Effect]:
-        """A worker says that it serves: the one before it ends what it has begun."""
+    def told(self, pid: int, now: float) -> list[Effect]:
+        """A worker says that it serves: the one before ends what it has begun. Or that one says that it takes
+        no new connections any more."""
+        if pid in self.leaving:
+            self.leaving.discard(pid)
+            return self._answer_if_done()
         if pid != self.starting or self.stopping:
             return []
         before, self.current, self.since, self.starting = self.current, pid, now, None
         effects: list[Effect] = []
         if before is not None:
             self.ending.add(before)
+            self.leaving.add(before)
             effects.append(Send(before, signal.SIGHUP))
         if self.again:
             self.again = False
             return [*effects, Spawn()]
-        return [*effects, Renew()] if before is not None else effects
+        if before is None:
+            return [*effects, *self._answer_if_done()]
+        return [*effects, Renew()]
 
     def died(self, pid: int, now: float) -> list[Effect]:
+        self.leaving.discard(pid)
+        effects = self._replace(pid, now)
+        if any(isinstance(effect, Exit) for effect in effects):
+            return [*self._answer(done=False), *effects]
+        return effects if Spawn() in effects else [*effects, *self._answer_if_done()]
+
+    def _replace(self, pid: int, now: float) -> list[Effect]:
         known = pid in self._all()
         self.ending.discard(pid)
         was_current, was_starting = pid == self.current, pid == self.starting
@@ -105,14 +134,24 @@ class Workers:
             if self.current is None:
                 return [Exit(failed=True)]
             again, self.again = self.again, False
-            return [Spawn()] if again else []
+            return [Spawn()] if again else self._answer(done=False)
         if was_current and self.starting is None:
             return [Spawn()] if now - self.since >= STEADY_SECONDS else [Exit(failed=True)]
         return []
 
+    def _answer_if_done(self) -> list[Effect]:
+        if self.starting is not None or self.current is None or self.leaving:
+            return []
+        return self._answer(done=True)
+
+    def _answer(self, *, done: bool) -> list[Effect]:
+        askers, self.askers = frozenset(self.askers), set()
+        return [Answer(askers, done)] if askers else []
+
     def stop(self, now: float) -> list[Effect]:
         self.stopping, self.begun = True, now
-        return _to_each(self._all(), signal.SIGTERM) or [Exit(failed=False)]
+        ending = _to_each(self._all(), signal.SIGTERM) or [Exit(failed=False)]
+        return [*self._answer(done=False), *ending]
 
     def deadline(self) -> float | None:
         """When `overdue` is to be called, if nothing happens before."""

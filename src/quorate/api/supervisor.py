@@ -23,7 +23,8 @@ from collections.abc import Callable
 from dataclasses import dataclass
 from typing import Any, Final
 
-from quorate.api.supervision import Effect, Exit, Renew, Send, Spawn, Workers
+from quorate.api.restarting import answer
+from quorate.api.supervision import Answer, Effect, Exit, Renew, Send, Spawn, Workers
 
 _log = logging.getLogger(__name__)
 
@@ -36,12 +37,12 @@ _STATE: Final = "QUORATE_SUPERVISOR"
 """What a supervisor tells its own next image, in the environment."""
 _WORKER: Final = "QUORATE_WORKER"
 """What makes a process a worker: descriptor of the socket and process id of the supervisor."""
-_WATCHED: Final = frozenset(
-    {signal.SIGHUP, signal.SIGINT, signal.SIGTERM, signal.SIGCHLD, signal.SIGUSR1}
-)  # SIGUSR1: a worker serves
+_TOLD: Final = signal.SIGRTMIN
+"""A worker has something to tell. Signals of this kind queue up, others of the same number become one."""
+_WATCHED: Final = frozenset({signal.SIGHUP, signal.SIGINT, signal.SIGTERM, signal.SIGCHLD, _TOLD})
 _PR_SET_PDEATHSIG: Final = 1
 
-Ready = Callable[[], None]
+Tell = Callable[[], None]
 
 
 class ServiceError(Exception):
@@ -54,15 +55,15 @@ class Service:
 
     ``what``: what it listens on, for people; ``place``: where to listen, by the configuration as it is now;
     ``prepare``: once, before anything is opened; ``listen``: the socket for a place (OSError where that is
-    not to be had); ``serve``: a worker's life: serve on the socket, call ``ready`` when it does, return
-    after SIGTERM or SIGHUP.
+    not to be had); ``serve``: a worker's life: serve on the socket, call ``tell`` when it does; after
+    SIGHUP take no new connections, call ``tell`` again, finish and return; return after SIGTERM.
     """
 
     what: str
     place: Callable[[], str]
     prepare: Callable[[], None]
     listen: Callable[[str], socket.socket]
-    serve: Callable[[socket.socket, Ready], None]
+    serve: Callable[[socket.socket, Tell], None]
 
 
 def run_service(service: Service) -> None:
@@ -82,7 +83,7 @@ def _work(service: Service, fd: int, supervisor: int) -> None:
     listening = socket.socket(fileno=fd)
     listening.set_inheritable(False)
     listening.setblocking(False)
-    service.serve(listening, lambda: os.kill(supervisor, signal.SIGUSR1))
+    service.serve(listening, lambda: os.kill(supervisor, _TOLD))
 
 
 class _Supervisor:
@@ -98,7 +99,13 @@ class _Supervisor:
             state: dict[str, Any] = json.loads(told)
             self._place = state["place"]
             self._socket = socket.socket(fileno=state["fd"])
-            self._workers = Workers(state["current"], state["since"], set(state["ending"]))
+            self._workers = Workers(
+                state["current"],
+                state["since"],
+                set(state["ending"]),
+                leaving=set(state["leaving"]),
+                askers=set(state["askers"]),
+            )
         self._fresh = told is None
         self._ended: Exit | None = None
 
@@ -122,9 +129,9 @@ class _Supervisor:
         if info is None:
             return workers.overdue(now)
         if info.si_signo == signal.SIGHUP:
-            return workers.restart()
-        if info.si_signo == signal.SIGUSR1:
-            return workers.ready(info.si_pid, now)
+            return workers.restart(info.si_pid)
+        if info.si_signo == _TOLD:
+            return workers.told(info.si_pid, now)
         if info.si_signo == signal.SIGCHLD:
             return [effect for pid, status in _reaped() for effect in self._died(pid, status, now)]
         return workers.stop(now)
@@ -146,6 +153,9 @@ class _Supervisor:
                     os.kill(pid, number)
                 case Renew():
                     self._renew()
+                case Answer(askers, done):
+                    for asker in askers:
+                        answer(asker, done=done)
                 case Exit():
                     self._ended = effect
 
@@ -199,6 +209,8 @@ class _Supervisor:
             "current": workers.current,
             "since": workers.since,
             "ending": sorted(workers.ending),
+            "leaving": sorted(workers.leaving),
+            "askers": sorted(workers.askers),
         }
         self._socket.set_inheritable(True)
         try:

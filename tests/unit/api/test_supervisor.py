@@ -14,10 +14,12 @@ from pathlib import Path
 
 import pytest
 
+from quorate.api.restarting import RestartError, ask_for_restart
 from quorate.api.supervision import (
     START_SECONDS,
     STEADY_SECONDS,
     STOP_SECONDS,
+    Answer,
     Exit,
     Renew,
     Send,
@@ -31,42 +33,55 @@ HUP, TERM, KILL = signal.SIGHUP, signal.SIGTERM, signal.SIGKILL
 def _serving(pid: int = 1, now: float = 0.0) -> Workers:
     workers = Workers()
     workers.spawned(pid, now)
-    assert workers.ready(pid, now) == []
+    assert workers.told(pid, now) == []
     return workers
 
 
 def test_a_restart_ends_the_worker_when_the_next_one_serves() -> None:
     workers = _serving()
-    assert workers.restart() == [Spawn()]
+    assert workers.restart(9) == [Spawn()]
     workers.spawned(2, 10.0)
     assert workers.current == 1
-    assert workers.ready(2, 11.0) == [Send(1, HUP), Renew()]
+    assert workers.told(2, 11.0) == [Send(1, HUP), Renew()]
     assert (workers.current, workers.ending) == (2, {1})
+    assert workers.told(1, 11.1) == [Answer(frozenset({9}), done=True)]
     assert workers.died(1, 12.0) == []
     assert workers.ending == set()
 
 
+def test_who_asks_is_answered_when_only_the_new_worker_takes_connections() -> None:
+    workers = _serving()
+    workers.restart(8)
+    workers.spawned(2, 10.0)
+    workers.restart(9)
+    workers.told(2, 11.0)
+    workers.spawned(3, 11.0)
+    assert workers.told(1, 11.5) == []
+    assert workers.told(3, 12.0) == [Send(2, HUP), Renew()]
+    assert workers.died(2, 12.5) == [Answer(frozenset({8, 9}), done=True)]
+
+
 def test_restarts_in_a_row_become_one() -> None:
     workers = _serving()
-    assert workers.restart() == [Spawn()]
+    assert workers.restart(9) == [Spawn()]
     workers.spawned(2, 10.0)
-    assert workers.restart() == []
-    assert workers.restart() == []
-    assert workers.ready(2, 11.0) == [Send(1, HUP), Spawn()]
+    assert workers.restart(9) == []
+    assert workers.restart(9) == []
+    assert workers.told(2, 11.0) == [Send(1, HUP), Spawn()]
     workers.spawned(3, 11.0)
-    assert workers.ready(3, 12.0) == [Send(2, HUP), Renew()]
+    assert workers.told(3, 12.0) == [Send(2, HUP), Renew()]
 
 
 def test_a_new_worker_that_fails_changes_nothing() -> None:
     workers = _serving()
-    workers.restart()
+    workers.restart(9)
     workers.spawned(2, 10.0)
-    assert workers.died(2, 10.5) == []
+    assert workers.died(2, 10.5) == [Answer(frozenset({9}), done=False)]
     assert workers.current == 1
     assert workers.not_spawned() == []
-    workers.restart()
+    workers.restart(9)
     workers.spawned(3, 20.0)
-    workers.restart()
+    workers.restart(9)
     assert workers.died(3, 21.0) == [Spawn()]
 
 
@@ -79,12 +94,12 @@ def test_a_first_worker_that_fails_is_the_end() -> None:
 
 def test_a_worker_that_hangs_at_its_start_is_killed() -> None:
     workers = _serving()
-    workers.restart()
+    workers.restart(9)
     workers.spawned(2, 100.0)
     assert workers.deadline() == 100.0 + START_SECONDS
     assert workers.overdue(100.0 + START_SECONDS - 1) == []
     assert workers.overdue(100.0 + START_SECONDS) == [Send(2, KILL)]
-    assert workers.died(2, 161.0) == []
+    assert workers.died(2, 161.0) == [Answer(frozenset({9}), done=False)]
     assert workers.deadline() is None
 
 
@@ -97,21 +112,26 @@ def test_a_dead_worker_is_replaced_unless_it_died_young(age: float, effects: lis
 
 def test_a_worker_that_dies_during_a_restart_is_replaced_by_the_next() -> None:
     workers = _serving()
-    workers.restart()
+    workers.restart(9)
     workers.spawned(2, 1.0)
     assert workers.died(1, 1.5) == []
-    assert workers.ready(2, 2.0) == []
+    assert workers.told(2, 2.0) == [Answer(frozenset({9}), done=True)]
     assert workers.current == 2
 
 
 def test_a_stop_ends_all_and_kills_what_does_not_end() -> None:
     workers = _serving()
     workers.ending = {5}
-    workers.restart()
+    workers.restart(9)
     workers.spawned(2, 1.0)
-    assert workers.stop(2.0) == [Send(1, TERM), Send(2, TERM), Send(5, TERM)]
-    assert workers.restart() == []
-    assert workers.ready(2, 2.5) == []
+    assert workers.stop(2.0) == [
+        Answer(frozenset({9}), done=False),
+        Send(1, TERM),
+        Send(2, TERM),
+        Send(5, TERM),
+    ]
+    assert workers.restart(9) == [Answer(frozenset({9}), done=False)]
+    assert workers.told(2, 2.5) == []
     assert workers.died(5, 3.0) == []
     assert workers.died(1, 3.0) == []
     assert workers.overdue(2.0 + STOP_SECONDS) == [Send(2, KILL)]
@@ -135,7 +155,7 @@ def place():
     if not text.isdigit():
         raise ServiceError("the port is no number")
     return text
-def serve(listening, ready):
+def serve(listening, tell):
     listening.settimeout(0.02)
     word = (base / "word").read_text()
     if word == "broken":
@@ -143,7 +163,7 @@ def serve(listening, ready):
     told = []
     for number in (signal.SIGTERM, signal.SIGHUP):
         signal.signal(number, lambda number, frame: told.append(number))
-    ready()
+    tell()
     busy = []
     while not told:
         try:
@@ -156,7 +176,10 @@ def serve(listening, ready):
         else:
             client.sendall(f"{word} {os.getpid()} {os.getppid()}".encode())
             client.close()
+    while (base / "linger").exists():
+        time.sleep(0.01)
     listening.close()
+    tell()
     while busy and told == [signal.SIGHUP] and not (base / "finish").exists():
         time.sleep(0.01)
     for client in busy:
@@ -249,6 +272,26 @@ def test_the_supervisor_executes_itself_and_goes_on_restarting(host: _Host) -> N
     host.process.send_signal(signal.SIGTERM)
     assert host.process.wait(30) == 0
     assert host.ask() == ""
+
+
+def test_who_asks_waits_until_the_old_worker_takes_no_more_connections(host: _Host) -> None:
+    (host.base / "linger").touch()
+    host.say("two")
+    with pytest.raises(RestartError, match="no new worker serves after 1 s; the one before goes on"):
+        ask_for_restart(host.process.pid, 1.0)
+    (host.base / "linger").unlink()
+    ask_for_restart(host.process.pid, 30.0)
+    assert host.ask().startswith("two ")
+
+
+def test_who_asks_learns_why_not(host: _Host) -> None:
+    host.say("broken")
+    with pytest.raises(RestartError, match="did not start, the one before goes on"):
+        ask_for_restart(host.process.pid, 30.0)
+    host.process.kill()
+    host.process.wait()
+    with pytest.raises(RestartError, match=r"unable to ask process .*: No such process"):
+        ask_for_restart(host.process.pid, 30.0)
 
 
 def test_a_worker_that_cannot_start_leaves_the_one_that_serves(host: _Host) -> None:
