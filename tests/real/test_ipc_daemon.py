@@ -5,9 +5,11 @@ from __future__ import annotations
 import errno
 import json
 import os
+import resource
 import signal
 import syslog
 from collections.abc import Callable, Iterator
+from contextlib import ExitStack
 from functools import partial
 from pathlib import Path
 from typing import Any
@@ -18,6 +20,7 @@ from quorate.cfs import Cfs
 from quorate.ipc import codec, operations
 from quorate.ipc.client import Client, IpcError
 from quorate.ipc.operations import Op
+from quorate.pmxcfs.ipcserver import MAX_CLIENTS
 from quorate.settings import Settings
 from quorate.statd.cycle import Cycle, Readers
 from quorate.statd.figures import NodeFigures
@@ -261,3 +264,27 @@ def test_an_answer_with_an_error_raises_it(world: World) -> None:
         return []
 
     assert inside(world, talk) == [None, None, errno.EINVAL, False, {"version": 0}, ""]
+
+
+def test_a_thousand_clients_at_once(world: World) -> None:
+    """All are served, one more is told so, files go on, and there is room again when they have gone."""
+    world.expected = ["refused an IPC connection of pid .*: 1000 others are open"]
+    world.start("-l")
+
+    def work() -> list[Any]:
+        hard = resource.getrlimit(resource.RLIMIT_NOFILE)[1]
+        resource.setrlimit(resource.RLIMIT_NOFILE, (hard, hard))
+        with ExitStack() as stack:
+            clients = [stack.enter_context(Client(timeout=60)) for _ in range(MAX_CLIENTS)]
+            for number, client in enumerate(clients):
+                client.set_status(f"kv/{number % 7}", b"%d" % number)
+            starts = {client.version()["starttime"] for client in clients}
+            with pytest.raises(IpcError) as refused, Client(timeout=5) as late:
+                late.version()
+            (world.mount / "a").write_text("x")
+            connected = clients[-1].figures()["ipc_clients"]
+        with Client(timeout=10) as again:
+            return [len(starts), refused.value.errno, connected, again.get_status("kv/5").decode()]
+
+    assert inside(world, work) == [1, errno.EAGAIN, MAX_CLIENTS, "999"]
+    assert (world.mount / "a").read_text() == "x"
