@@ -46,8 +46,8 @@ others it may wait longer, or no synchronisation would ever end that takes longe
 
 RETRY_FIRST: Final = 0.002
 RETRY_LONGEST: Final = 0.1
-"""Seconds between two tries under flow control. The original waits 0.1 s each time, the token
-needs less than 1 ms."""
+"""Seconds between two tries under flow control while nothing comes in. The original waits 0.1 s each time,
+the token needs less than 1 ms."""
 
 JOIN_RETRY: Final = 0.1
 JOIN_TRIES: Final = 100
@@ -324,6 +324,12 @@ class Group:
     # Corosync's side
 
     def _dispatch(self) -> None:
+        self._take_events()
+        if self._retry is not None:  # messages have come in: so others have gone out, and there may be room
+            self._cancel_retry()
+            self._pump()
+
+    def _take_events(self) -> None:
         awaited = self.machine.awaits_own
         for _ in range(EVENTS_PER_ROUND):
             self._before_event()

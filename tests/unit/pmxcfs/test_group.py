@@ -193,6 +193,22 @@ def test_flow_control_keeps_the_order_and_does_not_wait(world: World) -> None:
     assert world.sent == [b"a", b"b", b"c"]
 
 
+def test_what_flow_control_refused_goes_out_behind_the_next_message_that_comes(world: World) -> None:
+    """Waiting for the timer would halve the rate at which a joining node gets its data."""
+    world.group.connect()
+    world.answer = SendResult.TRY_AGAIN
+    world.group.run([send(b"a"), send(b"b")])
+    world.incoming = [b"another's"]
+    world.loop.readers[1000]()
+    assert world.sent == []
+    world.answer = SendResult.SENT
+    world.incoming = [b"another's"]
+    world.loop.readers[1000]()
+    assert world.sent == [b"a", b"b"]
+    world.at(1)
+    assert world.sent == [b"a", b"b"]
+
+
 def test_flow_control_for_too_long(world: World) -> None:
     world.group.connect()
     world.answer = SendResult.TRY_AGAIN
