@@ -203,7 +203,7 @@ class NeverComesBack(SimulatedMachine):
 class ForgetsUpdates(SimulatedMachine):
     """As leader, ends the synchronisation without sending updates (4.4)."""
 
-    def _send_state_message(self, message_type: MessageType, payload: bytes, clock: Clock) -> None:
+    def _send_state_message(self, message_type: MessageType, payload: Sequence[bytes], clock: Clock) -> None:
         if message_type is not MessageType.UPDATE:
             super()._send_state_message(message_type, payload, clock)
 

@@ -22,8 +22,8 @@ class Application(Protocol):
     def choose(self, states: Mapping[Address, bytes]) -> Choice:
         """Compare the states of all members. Raises ``StateError`` for a malformed one (core 4.3)."""
 
-    def updates(self, states: Mapping[Address, bytes]) -> Sequence[bytes]:
-        """As leader: the payloads of all UPDATE messages (core 4.4)."""
+    def updates(self, states: Mapping[Address, bytes]) -> Sequence[tuple[bytes, ...]]:
+        """As leader: the payloads of all UPDATE messages, each in pieces (core 4.4)."""
 
     def commit(self, own: bytes, leader: bytes, updates: Sequence[bytes], clock: Clock) -> Commit:
         """Become identical to the leader (core 4.5). Raises ``TakeOverError``, with nothing changed."""

@@ -56,12 +56,12 @@ class Dcdb:
             raise StateError(f"a received state is malformed: {error}") from error
         return Choice(leader, synced)
 
-    def updates(self, states: Mapping[Address, bytes]) -> list[bytes]:
-        """The union of all differences to the own tree, root first (core 4.4)."""
+    def updates(self, states: Mapping[Address, bytes]) -> list[tuple[bytes, ...]]:
+        """The union of all differences to the own tree, root first (core 4.4). Contents are not copied."""
         own = wire.Index.unpack(self.tree.index())
         others = [wire.Index.unpack(state) for state in states.values()]
         return [
-            self.tree.update_payload(self.tree.by_inode[inode]).pack()
+            self.tree.update_payload(self.tree.by_inode[inode]).parts()
             for inode in wire.differing(own, others)
         ]
 

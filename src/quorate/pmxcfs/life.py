@@ -238,9 +238,9 @@ class Life:
 
     # Small things
 
-    def _send_state_message(self, message_type: MessageType, payload: bytes, clock: Clock) -> None:
+    def _send_state_message(self, message_type: MessageType, payload: Sequence[bytes], clock: Clock) -> None:
         header = wire.StateHeader(message_type, self.protocol_version, clock.wall, self.epoch).pack()
-        self._out.append(Send((header, payload) if payload else (header,), message_type))
+        self._out.append(Send((header, *payload), message_type))
 
     def _free_states(self) -> None:
         self.states = {}

@@ -100,7 +100,7 @@ class Machine(Synchronisation):
             self._resend_queue(joined)
             self._enter(Mode.START_SYNC, clock)
             if self.lowest:
-                self._send_state_message(MessageType.SYNC_START, b"", clock)
+                self._send_state_message(MessageType.SYNC_START, (), clock)
         else:
             self._synced_members.add(self.own)
             self._become_synced(clock)
@@ -232,13 +232,13 @@ class Machine(Synchronisation):
     def start_round(self, clock: Clock) -> None:
         """The lowest node is silent: start the exchange of states in its place; originals obey that too."""
         self._log(Level.WARNING, "nobody starts the synchronisation; starting it in the lowest node's place")
-        self._send_state_message(MessageType.SYNC_START, b"", clock)
+        self._send_state_message(MessageType.SYNC_START, (), clock)
 
     def decree(self, missing: Sequence[Address], clock: Clock) -> None:
         """Ask all to go on without ``missing``; takes effect on delivery, at one point of the total order."""
         names = ", ".join(f"{member.nodeid}/{member.pid}" for member in missing)
         self._log(Level.WARNING, f"member {names} does not send its state; going on without it")
-        self._send_state_message(MessageType.UPDATE_COMPLETE, b"", clock)
+        self._send_state_message(MessageType.UPDATE_COMPLETE, (), clock)
 
     @property
     def leaving(self) -> bool:
@@ -251,7 +251,8 @@ class Machine(Synchronisation):
             return
         request_id = self._verification.next_id(clock.mono)
         if request_id is not None:
-            self._send_state_message(MessageType.VERIFY_REQUEST, wire.VerifyRequest(request_id).pack(), clock)
+            request = wire.VerifyRequest(request_id)
+            self._send_state_message(MessageType.VERIFY_REQUEST, (request.pack(),), clock)
 
     def give_up(self, clock: Clock, why: str) -> None:
         """Leave the group and come back."""

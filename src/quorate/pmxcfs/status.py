@@ -228,7 +228,7 @@ class Status:
             refused = f"a malformed message of type {subtype}: {error}"
         return _ignored(sender, refused) if refused else Delivery(0)
 
-    def updates(self, states: Mapping[Address, bytes]) -> list[bytes]:
+    def updates(self, states: Mapping[Address, bytes]) -> list[tuple[bytes, ...]]:
         """There is no leader in this group."""
         return []
 

@@ -152,7 +152,7 @@ class Synchronisation(Life):
         self.deadlines.round_started(clock.mono)
         self._own_state = self.app.state()
         self._state_sent = True
-        self._send_state_message(MessageType.STATE, self._own_state, clock)
+        self._send_state_message(MessageType.STATE, (self._own_state,), clock)
 
     def _store(self, sender: Address, data: bytes, clock: Clock) -> None:
         if sender not in self.members:
@@ -190,7 +190,7 @@ class Synchronisation(Life):
         if self.has_updates and choice.leader == self.own:
             for payload in self.app.updates(self.states):
                 self._send_state_message(MessageType.UPDATE, payload, clock)
-            self._send_state_message(MessageType.UPDATE_COMPLETE, b"", clock)
+            self._send_state_message(MessageType.UPDATE_COMPLETE, (), clock)
         if self.own in self._synced_members:
             self._become_synced(clock)
         else:
@@ -232,7 +232,8 @@ class Synchronisation(Life):
         checksum = self.app.checksum()
         self._verification.requested(request.id, self.epoch, checksum)
         if sender == self.own:
-            self._send_state_message(MessageType.VERIFY, wire.Verify(request.id, checksum).pack(), clock)
+            answer = wire.Verify(request.id, checksum)
+            self._send_state_message(MessageType.VERIFY, (answer.pack(),), clock)
 
     def _compare(self, sender: Address, data: bytes, clock: Clock) -> None:
         if not self.verifies:
