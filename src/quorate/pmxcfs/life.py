@@ -46,9 +46,12 @@ RELOAD_SECONDS = 5.0
 MAX_RELOAD_SECONDS = 300.0
 
 SETTLE_SECONDS = 5.0
-"""How long a machine that has just started keeps its own messages back for nodes that quorum counts but the
-group does not list yet. When all daemons were killed at once, the first to return may hold an older state
-than the others stored; with new messages its version would overtake theirs (W24)."""
+"""How long a machine keeps its own messages back for nodes that quorum counts and the group does not list.
+
+Once it has started: when all daemons were killed at once, the first to return may hold an older state than
+the others stored; with new messages its version would overtake theirs (W24). And when quorum came back while
+the group has no more than half of the copies: this node may have been cut off, and the daemon that has what
+was acknowledged meanwhile is on its way back into the group."""
 
 
 class Life:
@@ -90,7 +93,8 @@ class Life:
         self._leaving = False
         self._stopped = False
         self._settled = not has_updates
-        self._first_synced: float | None = None
+        self._settling_since: float | None = None  # in sync for the first time, or back to quorum
+        self._started = False  # it has settled once
         self._synced_members: set[Address] = set()
         self._own_state = b""
         self._state_sent = False  # in this configuration
@@ -137,13 +141,20 @@ class Life:
 
     def _settles(self, clock: Clock) -> bool:
         """Whether all nodes that may hold a newer state had their chance to show it since the start."""
-        if not self._settled and self._first_synced is not None:
-            nodes = self.quorum_nodes
-            present = {member.nodeid for member in self.members}
-            over = clock.mono - self._first_synced >= SETTLE_SECONDS
-            self._settled = over or nodes is None or nodes <= present
+        if not self._settled and self._settling_since is not None:
+            over = clock.mono - self._settling_since >= SETTLE_SECONDS
+            self._settled = over or not self._newer_elsewhere()
+            self._started = self._started or self._settled
             return self._settled
         return True
+
+    def _newer_elsewhere(self) -> bool:
+        """Whether a node that quorum counts and the group does not list may hold a newer state."""
+        nodes = self.quorum_nodes
+        present = {member.nodeid for member in self.members}
+        if nodes is None or nodes <= present:
+            return False
+        return not self._started or 2 * len(present) <= (self.expected_nodes or len(nodes))
 
     def _drain_held(self) -> list[Request]:
         drained = []
@@ -180,8 +191,8 @@ class Life:
             self.deadlines.entered(clock.mono)
             if mode is Mode.SYNCED:
                 self.requests.in_vain = False
-            if mode is Mode.SYNCED and self._first_synced is None:
-                self._first_synced = clock.mono
+            if mode is Mode.SYNCED and self._settling_since is None:
+                self._settling_since = clock.mono
 
     def _leave(self, clock: Clock, why: str, *, failure: bool = True) -> None:
         """The leave action (core 6.1, 6.8)."""

@@ -170,10 +170,14 @@ class Machine(Synchronisation):
     ) -> list[Effect]:
         """The quorum service spoke (core 8.1). ``nodes``: node ids it lists; ``expected``: how many nodes
         the cluster is configured to have. Both only serve to judge silent members, None if not known."""
+        regained = quorate and not self.quorate
         self.quorate = quorate
         self.quorum_nodes = nodes
         if expected is not None:
             self.expected_nodes = expected
+        if regained and self._started and self.has_updates:
+            self._settled = False
+            self._settling_since = clock.mono
         return self._effects()
 
     def tick(self, clock: Clock) -> list[Effect]:

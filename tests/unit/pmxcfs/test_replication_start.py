@@ -1,4 +1,4 @@
-"""A machine that has just started lets others show a newer state before it writes (W24)."""
+"""Who has just started, or got quorum back, lets others show a newer state before it writes (W24)."""
 
 from __future__ import annotations
 
@@ -47,3 +47,47 @@ def test_nobody_waits_when_the_group_is_complete_or_has_been() -> None:
     assert types(node.submit(mkdir(b"x"), "x")) == ["NORMAL"]
     node.machine.quorum(True, node.clock, nodes=ALL)
     assert types(node.submit(mkdir(b"y"), "y")) == ["NORMAL"]
+
+
+def _cut_off(node: Node) -> None:
+    """It was in sync with two others, then alone."""
+    node.machine.quorum(True, node.clock, nodes=frozenset({1, 2, 3}), expected=3)
+    node.confchg(1, joined=[1])
+    node.wait(SETTLE_SECONDS)
+    assert types(node.submit(mkdir(b"x"))) == ["NORMAL"]
+    node.machine.quorum(False, node.clock, nodes=frozenset({1}))
+
+
+def test_who_gets_quorum_back_waits_for_the_daemons_of_those_it_is_with() -> None:
+    """Node 2's daemon has left its group for a second; it has what was acknowledged without node 1."""
+    node = Node(1)
+    _cut_off(node)
+    node.machine.quorum(True, node.clock, nodes=ALL)
+    assert types(node.submit(mkdir(b"y"), "y")) == []
+    assert types(node.wait(1)) == []
+    assert types(node.confchg(1, 2, joined=[2])) == ["SYNC_START"]
+
+
+def test_the_wait_after_a_return_to_quorum_is_bounded() -> None:
+    node = Node(1)
+    _cut_off(node)
+    node.machine.quorum(True, node.clock, nodes=ALL)
+    assert types(node.submit(mkdir(b"y"))) == []
+    assert types(node.wait(SETTLE_SECONDS - 0.5)) == []
+    assert types(node.wait(0.5)) == ["NORMAL"]
+
+
+def test_nobody_waits_while_more_than_half_of_the_copies_are_there() -> None:
+    """Whatever was acknowledged anywhere, one of them has it."""
+    one, two = Node(1), Node(2)
+    ring = Ring(one, two)
+    for node in (one, two):
+        node.machine.quorum(True, node.clock, nodes=frozenset({1, 2, 3}), expected=3)
+    ring.confchg(1, 2, joined=[1, 2])
+    ring.run()
+    one.wait(SETTLE_SECONDS)
+    assert types(ring.take(1, one.submit(mkdir(b"x"), "x"))) == ["NORMAL"]
+    ring.run()
+    one.machine.quorum(False, one.clock, nodes=frozenset({1}))
+    one.machine.quorum(True, one.clock, nodes=frozenset({1, 2, 3}))
+    assert types(one.submit(mkdir(b"y"), "y")) == ["NORMAL"]
