@@ -5,6 +5,8 @@ Text in, text out. Who may change them and the lock around that are in `api.clus
 
 from __future__ import annotations
 
+import base64
+import binascii
 import re
 from collections.abc import Mapping
 from typing import Final
@@ -35,6 +37,8 @@ _COLOURS: Final = rf"{_TAG}:[0-9a-fA-F]{{6}}(?::[0-9a-fA-F]{{6}})?"
 _ONE_LINE: Final = r"[^\r\n]*"
 _LINE: Final = re.compile(r"([A-Za-z][\w-]*):[ \t]*(.*)")
 _ESCAPED: Final = re.compile(r"[\x00-\x1f\x7f%]")
+_CONTROL: Final = re.compile(r"[\x00-\x08\x0b-\x1f\x7f-\x9f]")
+"""Control characters other than tab and line feed."""
 
 KEYBOARDS: Final = tuple(
     "de de-ch da en-gb en-us es fi fr fr-be fr-ca fr-ch hu is it ja lt mk nl no pl pt pt-br sv sl tr".split()  # noqa: SIM905
@@ -281,6 +285,20 @@ def id_range(options: Mapping[str, object]) -> tuple[int, int]:
     given = options.get("next-id")
     values: dict[str, int] = given if isinstance(given, dict) else {}
     return values.get("lower", DEFAULT_LOWER), values.get("upper", DEFAULT_UPPER)
+
+
+def consent_text(options: Mapping[str, object]) -> str:
+    """What is to be agreed to before a login, as plain text; empty where nothing is set.
+
+    The file holds Base64 of UTF-8. What is not that was written by hand: it counts as it stands, since a text
+    that somebody wanted shown must not vanish.
+    """
+    stored = str(options.get("consent-text", ""))[:MAX_TEXT]
+    try:
+        text = base64.b64decode(stored.strip(), validate=True).decode("utf-8")
+    except (binascii.Error, ValueError):
+        text = stored
+    return _CONTROL.sub("", text.replace("\r\n", "\n")).strip()
 
 
 def option_text(key: str, value: object) -> str:

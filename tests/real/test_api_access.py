@@ -82,6 +82,21 @@ def test_a_token_works_until_it_is_deleted(host: ApiHost, root: Session) -> None
     assert made["value"] not in logs + access
 
 
+def test_the_consent_text_is_there_before_a_login(host: ApiHost, root: Session) -> None:
+    file = host.settings.mountpoint / "datacenter.cfg"
+    assert (host.api("GET", "/access/consent").data, host.api("GET", "/cluster/options").status) == ("", 401)
+    host.put(file, b"keyboard: de\nconsent-text: PGI+Rm9yIHVz\n", 0o640)
+    try:
+        reply = host.api("GET", "/access/consent")
+        assert (reply.status, reply.data) == (200, "<b>For us")  # that option and no other
+        page = host.request("GET", "/api2/html/access/consent")
+        assert b"&lt;b&gt;For us" in page.body
+        assert b"<b>For us" not in page.body
+    finally:
+        file.unlink()
+    assert host.api("GET", "/access/consent").data == ""
+
+
 def test_a_second_factor(host: ApiHost, root: Session) -> None:
     bob = {"username": "bob@pve", "password": PASSWORDS["bob"]}
     session = host.login(**bob)

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import base64
 import os
 import re
 import time
@@ -12,7 +13,7 @@ import pytest
 from playwright.sync_api import Page, Route, expect
 
 from quorate.tasks import TaskStore, Upid
-from tests.real.api_host import ApiHost
+from tests.real.api_host import PASSWORDS, ApiHost
 from tests.real.web_page import PATIENCE_MS, Visitor, a_visitor
 
 pytestmark = [
@@ -35,6 +36,37 @@ def host() -> Iterator[ApiHost]:
 def visitor(host: ApiHost) -> Iterator[Visitor]:
     with a_visitor(host) as found:
         yield found
+
+
+def test_the_consent_text_stands_before_the_login(host: ApiHost, visitor: Visitor) -> None:
+    page = visitor.page
+    text = "Für <b>Befugte</b>.\nSonst niemand."
+    file = host.settings.mountpoint / "datacenter.cfg"
+    page.route("**/api2/json/access/consent", lambda route: route.abort())
+    page.goto(visitor.origin)
+    expect(page.get_by_role("alert").filter(has_text="The login cannot be shown yet")).to_be_visible()
+    expect(page.get_by_label("User name")).to_have_count(0)
+    host.put(file, f"consent-text: {base64.b64encode(text.encode()).decode()}\n".encode(), 0o640)
+    try:
+        page.unroute("**/api2/json/access/consent")
+        shown = page.get_by_role("region", name="Consent text")  # it asks again by itself
+        expect(shown).to_have_text(text, timeout=PATIENCE_MS)
+        expect(page.get_by_label("User name")).to_have_count(0)
+        visitor.picture("26-consent")
+        page.get_by_role("button", name="I agree").click()
+        page.get_by_label("User name").fill("alice")
+        page.get_by_label("Password").fill(PASSWORDS["alice"])
+        page.get_by_label("Realm").select_option("pve")
+        page.get_by_role("button", name="Log in").click()
+        expect(page.get_by_role("tree")).to_be_visible()
+        page.get_by_role("button", name="alice@pve").click()
+        page.get_by_role("menuitem", name="Log out").click()
+        expect(page.get_by_role("button", name="I agree")).to_be_visible()  # before every login
+    finally:
+        file.unlink()
+    page.reload()
+    expect(page.get_by_label("User name")).to_be_visible()
+    assert visitor.faults == []
 
 
 def test_a_part_that_cannot_be_loaded_says_so_and_comes_when_it_can(visitor: Visitor) -> None:
@@ -349,4 +381,5 @@ def test_a_join_whose_certificate_is_not_trusted_loads_the_page_anew(host: ApiHo
     visitor.picture("24-join-restarting")
     with page.expect_navigation():
         page.clock.run_for(30_000)
-    expect(page.get_by_label("User name")).to_be_visible()
+    page.unroute("**/api2/**")  # the browser trusts it now
+    expect(page.get_by_label("User name")).to_be_visible(timeout=PATIENCE_MS)

@@ -5,6 +5,7 @@ from __future__ import annotations
 from typing import Final
 
 from quorate.api import (
+    access_consent,
     access_groups,
     access_login,
     access_realms,
@@ -17,6 +18,7 @@ from quorate.schema import Operation
 
 OPERATIONS: Final[list[Operation]] = [
     *access_login.OPERATIONS,
+    *access_consent.OPERATIONS,
     *access_realms.OPERATIONS,
     *access_users.OPERATIONS,
     *access_tokens.OPERATIONS,

@@ -144,6 +144,7 @@ EXPECTED: Final[dict[str, Expected]] = {
     ),
     "GET /access/permissions": LOGGED_IN,  # one's own; of others: see the walk
     # Realms
+    "GET /access/consent": WORLD,
     "GET /access/domains": WORLD,
     "POST /access/domains": REALM,
     "GET /access/domains/{realm}": needs("/access/realm", "Realm.Allocate", "Sys.Audit"),

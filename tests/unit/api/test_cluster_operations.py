@@ -135,6 +135,16 @@ def test_options_are_set_shown_and_deleted(api: Api) -> None:
     }
 
 
+def test_the_consent_text_is_told_decoded(api: Api) -> None:
+    assert api("GET", "/access/consent") == ""
+    api("PUT", "/cluster/options", **{"consent-text": "RsO8ciBCZWZ1Z3RlLg=="})
+    assert api("GET", "/access/consent") == "Für Befugte."
+    (api.settings.mountpoint / "datacenter.cfg").unlink()
+    (api.settings.mountpoint / "datacenter.cfg").mkdir()
+    with pytest.raises(ApiError, match=r"^unable to read the consent text: Is a directory$"):
+        api("GET", "/access/consent")
+
+
 def test_options_that_do_not_fit_change_nothing(api: Api) -> None:
     with pytest.raises(ApiError) as refused:
         api("PUT", "/cluster/options", next_id="lower=300,upper=200")

@@ -229,6 +229,7 @@ def test_every_declared_operation_is_reachable_and_sound() -> None:
 def test_only_these_are_open_to_the_world() -> None:
     found = {f"{o.method} {o.path}" for o in all_operations() if o.permission is WORLD}
     assert found == {
+        "GET /access/consent",
         "GET /access/domains",
         "GET /access/ticket",
         "POST /access/openid/auth-url",

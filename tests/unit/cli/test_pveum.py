@@ -39,6 +39,8 @@ def test_every_operation_has_a_command_or_a_reason() -> None:
         "POST /access/ticket",
         "GET /access/permissions",
         "DELETE /access/tfa/{userid}/{id}",
+        # for login pages; pvesh get /access/consent shows it
+        "GET /access/consent",
         # one entry of what the list shows
         "GET /access/users/{userid}",
         "GET /access/users/{userid}/token/{tokenid}",

@@ -2,11 +2,13 @@
 
 from __future__ import annotations
 
+import base64
+
 import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from quorate.datacenter import OPTIONS, DatacenterError, parse, shown, write
+from quorate.datacenter import MAX_TEXT, OPTIONS, DatacenterError, consent_text, parse, shown, write
 from quorate.schema import Boolean, Integer, Number, Parameter, PropertyString, String
 
 _WORD = st.from_regex(r"[a-z][a-z0-9.]{0,8}", fullmatch=True)
@@ -129,3 +131,37 @@ def test_nested_options_are_objects_of_texts() -> None:
         "bwlimit": "default=0.5,migration=1024",
         "max_workers": "7",  # as every value of a file (pvecm 6.3)
     }
+
+
+# -- the text before the login --------------------------------------------------------------------------
+
+
+@pytest.mark.parametrize(
+    ("stored", "text"),
+    [
+        (base64.b64encode("Nur für Befugte.\r\n\tDanke. ".encode()).decode(), "Nur für Befugte.\n\tDanke."),
+        ("Authorised users only!", "Authorised users only!"),  # no Base64: written by hand
+        (base64.b64encode(b"\xff\xfe").decode(), "//4="),  # Base64, but of no text
+        (base64.b64encode(b"a\x00\x1b[31mb\x7f").decode(), "a[31mb"),
+        (base64.b64encode(b" \n\x07").decode(), ""),
+        (base64.b64encode(b"<script>&amp;").decode(), "<script>&amp;"),  # who shows it escapes it
+    ],
+)
+def test_the_consent_text_is_plain_text(stored: str, text: str) -> None:
+    assert consent_text({"consent-text": stored}) == text
+
+
+def test_without_or_with_too_long_a_consent_text_there_is_none() -> None:
+    assert consent_text({}) == ""
+    options, warnings = parse(f"consent-text: {'QUJD' * (MAX_TEXT // 4 + 1)}\n")
+    assert consent_text(options) == ""
+    assert len(warnings) == 1
+    longest, _ = parse(f"consent-text: {'QUJD' * (MAX_TEXT // 4)}\n")
+    assert len(consent_text(longest)) == MAX_TEXT * 3 // 4
+
+
+@given(st.text(max_size=300))
+def test_any_consent_text_is_short_and_without_control_characters(stored: str) -> None:
+    text = consent_text({"consent-text": stored})
+    assert len(text) <= MAX_TEXT
+    assert not [letter for letter in text if ord(letter) < 32 and letter not in "\n\t"]

@@ -3,6 +3,7 @@
 import { Alert, Card, CardBody, CardTitle } from "@patternfly/react-core";
 import type { ReactElement } from "react";
 
+import { ConsentGate } from "./ConsentGate";
 import { LoginForm } from "./LoginForm";
 
 export function LoginPage({ notice }: { notice: string | undefined }): ReactElement {
@@ -15,7 +16,9 @@ export function LoginPage({ notice }: { notice: string | undefined }): ReactElem
         </CardTitle>
         <CardBody>
           {notice !== undefined && <Alert isInline variant="info" component="p" title={notice} className="q-failure" />}
-          <LoginForm />
+          <ConsentGate>
+            <LoginForm />
+          </ConsentGate>
         </CardBody>
       </Card>
     </main>
