@@ -189,6 +189,54 @@ def test_a_shell_ends_with_its_task(host: ApiHost, opened: Opener, root: Session
     assert client.closed() == 1000
 
 
+@pytest.mark.parametrize(
+    ("before", "after", "reason"),
+    [
+        ("user:carol@pve:1:", "user:carol@pve:0:", "user 'carol@pve' is disabled"),
+        ("user:carol@pve:", "user:other@pve:", "no such user ('carol@pve')"),
+        ("PVESysAdmin", "PVEAuditor", "no permission"),
+    ],
+    ids=["disabled", "deleted", "without the privilege"],
+)
+def test_a_shell_does_not_outlive_the_right_to_it(
+    host: ApiHost, opened: Opener, root: Session, carol: Session, before: str, after: str, reason: str
+) -> None:
+    console, others = opened(carol), opened(root)
+    client, pid = _shell(console)
+    other, _ = _shell(others)
+    users = host.settings.mountpoint / "user.cfg"
+    text = users.read_bytes()
+    host.put(users, text.replace(before.encode(), after.encode()), 0o640)
+    try:
+        assert f"*** This console is closed: {reason}. ***".encode() in client.until(b". ***\r\n")
+        assert client.closed() == 1000
+        _wait_gone(pid)
+        status, _ = _wait_task(host, root, console.upid)
+        assert status == f"the user may not have this console any more: {reason}"
+    finally:
+        host.put(users, text, 0o640)
+    other.send(typed("echo $((6*7))\n"))
+    assert b"42" in other.until(b"ready> ")
+
+
+def test_a_shell_does_not_outlive_its_token(host: ApiHost, root: Session) -> None:
+    token = {"Authorization": f"PVEAPIToken=carol@pve!full={TOKEN_SECRET}"}
+    reply = host.api("POST", f"/nodes/{host.node}/termproxy", form={}, headers=token)
+    query = f"port={reply.data['port']}&vncticket={quote(reply.data['ticket'], safe='')}"
+    client = WebSocketClient(host.port, f"/api2/json/nodes/{host.node}/vncwebsocket?{query}", token)
+    users = host.settings.mountpoint / "user.cfg"
+    text = users.read_bytes()
+    with client.socket:
+        client.send(f"carol@pve!full:{reply.data['ticket']}\n".encode())
+        client.until(b"ready> ")
+        host.put(users, text.replace(b"token:carol@pve!full:0:0::\n", b""), 0o640)
+        try:
+            client.until(b"no such token 'full' for user 'carol@pve'. ***")
+            assert client.closed() == 1000
+        finally:
+            host.put(users, text, 0o640)
+
+
 def test_another_client_of_websockets(host: ApiHost, opened: Opener, root: Session) -> None:
     """One that we have not written: it knows the standard, not us."""
     import aiohttp

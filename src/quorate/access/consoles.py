@@ -1,6 +1,7 @@
 """Who may open a console: its ticket, and the privileges that go with it (pvecm 6.7, 7.1).
 
 Asked three times: by who passes bytes on, by the program behind the port, and by ``POST /access/vncticket``.
+The program asks for the privileges again as long as it runs.
 """
 
 from __future__ import annotations
@@ -38,6 +39,20 @@ def verify_console(
     except TicketError as err:
         raise AuthenticationError(str(err)) from err
     require_privileges(directory, auth_id, normal, privileges)
+
+
+def require_rights(directory: Directory, auth_id: str, path: str, privileges: Sequence[str]) -> None:
+    """Raises `AuthenticationError` unless the user or token may act and holds all of them on the path,
+    whatever became of the ticket; `KeyFileError` or OSError where no cluster file system is there to say.
+    """
+    directory.keys.require()
+    try:
+        directory.check_account(auth_id)
+        require_privileges(directory, auth_id, path, privileges)
+    except AuthenticationError:
+        # Without the file system there is no user either: that it was there before is not enough.
+        directory.keys.require()
+        raise
 
 
 def require_privileges(directory: Directory, auth_id: str, path: str, privileges: Sequence[str]) -> None:

@@ -69,6 +69,10 @@ class TicketKeys:
         self._private = CachedFile(settings.mountpoint / "priv/authkey.key", _private_key)
         self._csrf = CachedFile(settings.mountpoint / "pve-www.key", tickets.csrf_secret)
 
+    def require(self) -> None:
+        """Raises `KeyFileError` where no ticket can be verified, as without the cluster file system."""
+        _usable(self._public)
+
     def login_ticket(self, data: str) -> str:
         """A new login ticket for a user id. Raises `KeyFileError` when there is no private key."""
         key, _ = _usable(self._private)

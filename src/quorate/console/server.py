@@ -12,7 +12,7 @@ import select
 import socket
 import time
 from collections.abc import Callable
-from typing import Final
+from typing import Final, NoReturn
 
 from quorate.console.protocol import (
     ACCEPTED,
@@ -23,6 +23,7 @@ from quorate.console.protocol import (
     ProtocolError,
 )
 from quorate.console.terminal import Terminal
+from quorate.console.watch import Refusal, Watch
 
 CLIENT_SECONDS: Final = 10.0
 """For the first client to come, and for it to say who it is."""
@@ -38,6 +39,9 @@ _GONE: Final = select.POLLRDHUP | select.POLLHUP | select.POLLERR
 
 CLIENT_LEFT: Final = "the client has left"
 PROGRAM_ENDED: Final = "the program has ended"
+REVOKED: Final = "the user may not have this console any more"
+FAREWELL: Final = "\x1b[?1049l\x1b[0m\r\n*** This console is closed: {reason}. ***\r\n"
+"""Behind the end of whatever filled the screen, for the person before it."""
 STUCK: Final = "the program took nothing of what was typed for too long"
 
 
@@ -50,16 +54,18 @@ Verify = Callable[[Login], None]
 Start = Callable[[], Terminal]
 
 
-def serve(listening: socket.socket, verify: Verify, start: Start) -> str:
+def serve(listening: socket.socket, verify: Verify, start: Start, refusal: Refusal) -> str:
     """Wait for one client, and serve it to the end; what ended it. Nothing is started before ``verify``, and
-    nothing that was started is left. Raises `ConsoleError`.
+    nothing that was started is left. ``refusal`` is asked every few seconds, in a thread, whether the
+    client's user may go on. Raises `ConsoleError`, also when he may not.
     """
     client = _accept(listening)
     with client:
         rest = _log_in(client, verify)
         terminal = start()
         try:
-            return _Exchange(client, terminal).run(rest)
+            with Watch(refusal) as watch:
+                return _Exchange(client, terminal, watch).run(rest)
         finally:
             terminal.end()
 
@@ -102,9 +108,10 @@ def _log_in(client: socket.socket, verify: Verify) -> bytes:
 class _Exchange:
     """Bytes both ways, with bounded buffers, until either side ends."""
 
-    def __init__(self, client: socket.socket, terminal: Terminal) -> None:
+    def __init__(self, client: socket.socket, terminal: Terminal, watch: Watch) -> None:
         self._client = client
         self._terminal = terminal
+        self._watch = watch
         self._reader = MessageReader()
         self._to_client = bytearray(ACCEPTED)
         self._to_program = bytearray()
@@ -119,6 +126,8 @@ class _Exchange:
                 ready = self._wait()
                 if not ready:
                     return STUCK
+                if self._watch.fd in ready:
+                    self._revoke(self._watch.reason)
                 if ready.get(self._client.fileno(), 0) & _GONE:
                     return CLIENT_LEFT
                 if ready.get(self._client.fileno(), 0) & select.POLLIN:
@@ -150,6 +159,7 @@ class _Exchange:
             wanted |= select.POLLOUT
         poll.register(self._client, wanted)
         poll.register(self._terminal.exited, select.POLLIN)
+        poll.register(self._watch.fd, select.POLLIN)
         wanted = select.POLLOUT if self._to_program else 0
         if len(self._to_client) < MAX_KEPT:
             wanted |= select.POLLIN
@@ -199,8 +209,19 @@ class _Exchange:
 
     def _last_words(self) -> str:
         """What the program said before it ended, as far as the client takes it."""
+        self._flush(more=True)
+        return PROGRAM_ENDED
+
+    def _revoke(self, reason: str) -> NoReturn:
+        """Tell the person why it ends; what is typed or shown no longer counts. Raises `ConsoleError`."""
+        self._to_client += FAREWELL.format(reason=reason).encode()
+        with contextlib.suppress(ConnectionError):  # the client has left as well
+            self._flush(more=False)
+        raise ConsoleError(f"{REVOKED}: {reason}")
+
+    def _flush(self, *, more: bool) -> None:
+        """What is kept for the client, and with ``more`` what the program has said, as far as it is taken."""
         deadline = time.monotonic() + FLUSH_SECONDS
-        more = True
         while (more or self._to_client) and (seconds := deadline - time.monotonic()) > 0:
             while more and len(self._to_client) < MAX_KEPT:
                 more = self._read()
@@ -208,4 +229,3 @@ class _Exchange:
             poll.register(self._client, select.POLLOUT)
             poll.poll(seconds * 1000)
             self._send()
-        return PROGRAM_ENDED

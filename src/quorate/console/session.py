@@ -12,7 +12,7 @@ from collections.abc import Sequence
 from functools import partial
 from typing import Final, NamedTuple
 
-from quorate.access.consoles import verify_console
+from quorate.access.consoles import require_rights, verify_console
 from quorate.access.directory import AuthenticationError, directory_of
 from quorate.access.keys import KeyFileError
 from quorate.console.command import environment
@@ -71,10 +71,20 @@ def _work(
         _check(settings, login, path, port, "the client's ticket was refused")
         print(f"{wanted.user} is here: {shlex.join(argv)}", flush=True)
 
+    def refusal() -> str | None:
+        try:
+            require_rights(directory_of(settings), wanted.user, path, [PRIVILEGE])
+        except AuthenticationError as err:
+            return str(err)
+        except (KeyFileError, OSError):
+            return None  # without the cluster file system nobody knows, and shells are what helps then
+        return None
+
     set_process_name(PROCESS_NAME)
     syslog.syslog(syslog.LOG_INFO, f"starting {PROCESS_NAME} {upid}")
     print(f"waiting for {wanted.user} at port {port}", flush=True)
-    print(serve(listening, verify, lambda: Terminal(argv, environment(os.environ))), flush=True)
+    terminal = partial(Terminal, argv, environment(os.environ))
+    print(serve(listening, verify, terminal, refusal), flush=True)
 
 
 def _check(settings: Settings, login: Login, path: str, port: int, what: str) -> None:

@@ -12,8 +12,11 @@ from urllib.parse import urlencode
 
 import pytest
 
-from quorate.access.keys import TicketKeys
+from quorate.access.consoles import require_rights
+from quorate.access.directory import AuthenticationError, Directory
+from quorate.access.keys import KeyFileError, TicketKeys
 from quorate.access.tickets import TicketError
+from quorate.access.users import UserConfig, parse_user_config
 from quorate.api.front import Front
 from quorate.api.operations import make_router
 from quorate.api.protocol import Request
@@ -220,3 +223,48 @@ def test_other_ports_are_out_of_reach_even_with_a_ticket(world: AccessWorld, por
 
 def test_only_websockets_are_upgraded(world: AccessWorld) -> None:
     assert _ask(world, "/api2/json/version", **UPGRADE).answer.status == 200
+
+
+# -- whether an open console may go on ------------------------------------------------------------------
+
+RIGHTS = "user:carol@pve:1:0::::::\ntoken:carol@pve!tk:0:0::\nacl:1:/nodes/n1:carol@pve:PVESysAdmin:\n"
+
+
+@pytest.mark.parametrize(
+    ("who", "config", "reason"),
+    [
+        ("carol@pve", RIGHTS, None),
+        ("carol@pve!tk", RIGHTS, None),
+        ("root@pam", "", None),
+        ("carol@pve", RIGHTS.replace("carol@pve:1:0", "carol@pve:0:0"), "user 'carol@pve' is disabled"),
+        ("carol@pve", RIGHTS.replace("carol@pve:1:0", "carol@pve:1:9"), "user 'carol@pve' access expired"),
+        ("carol@pve", "", "no such user ('carol@pve')"),
+        ("carol@pve", RIGHTS.replace("PVESysAdmin", "PVEAuditor"), "no permission"),
+        ("carol@pve", RIGHTS.replace("/nodes/n1", "/nodes/n2"), "no permission"),
+        ("carol@pve!tk", RIGHTS.replace("token:", "#"), "no such token 'tk' for user 'carol@pve'"),
+        ("carol@pve!tk", RIGHTS.replace("carol@pve:1:0", "carol@pve:0:0"), "user 'carol@pve' is disabled"),
+    ],
+)
+def test_a_right_that_is_gone(world: AccessWorld, who: str, config: str, reason: str | None) -> None:
+    (world.mount / "user.cfg").write_text(config)
+    if reason is None:
+        require_rights(world.directory, who, "/nodes/n1", ["Sys.Console"])
+        return
+    with pytest.raises(AuthenticationError) as refused:
+        require_rights(world.directory, who, "/nodes/n1", ["Sys.Console"])
+    assert str(refused.value) == reason
+
+
+def test_without_the_file_system_nobody_is_refused(
+    world: AccessWorld, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    def unmounted() -> UserConfig:
+        (world.mount / "authkey.pub").unlink()
+        return parse_user_config("")[0]
+
+    directory = Directory(world.settings)
+    monkeypatch.setattr(Directory, "users", property(lambda self: unmounted()))
+    with pytest.raises(KeyFileError):  # it went between two looks
+        require_rights(directory, "carol@pve", "/nodes/n1", ["Sys.Console"])
+    with pytest.raises(KeyFileError):
+        require_rights(directory, "carol@pve", "/nodes/n1", ["Sys.Console"])

@@ -15,10 +15,11 @@ from contextlib import contextmanager
 import pytest
 
 from lab.waiting import wait_for
-from quorate.console import server, terminal
+from quorate.console import server, terminal, watch
 from quorate.console.protocol import Login
 from quorate.console.server import CLIENT_LEFT, PROGRAM_ENDED, STUCK, ConsoleError, serve
 from quorate.console.terminal import Terminal
+from quorate.console.watch import Refusal
 
 SECONDS = 20.0
 ENVIRONMENT = {"PATH": os.environ["PATH"], "PS1": "ready> "}
@@ -28,7 +29,8 @@ SHELL = ["/bin/sh"]
 class Server:
     """`serve` in a thread of its own: one console for the argv."""
 
-    def __init__(self, argv: list[str]) -> None:
+    def __init__(self, argv: list[str], refusal: Refusal = lambda: None) -> None:
+        self.refusal = refusal
         self.listening = socket.create_server(("127.0.0.1", 0))
         self.port = self.listening.getsockname()[1]
         self.argv = argv
@@ -54,7 +56,7 @@ class Server:
 
     def _run(self) -> None:
         try:
-            self.result = serve(self.listening, self._verify, self._start)
+            self.result = serve(self.listening, self._verify, self._start, self.refusal)
         except ConsoleError as err:
             self.error = err
 
@@ -144,6 +146,50 @@ def test_somebody_comes_and_says_nothing(monkeypatch: pytest.MonkeyPatch) -> Non
     console = Server(SHELL)
     console.connect().close()
     assert console.end() == "the client left before it had said who it is"
+
+
+def test_who_may_no_longer_is_told_so_and_the_program_ends(monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(watch, "CHECK_SECONDS", 0.05)
+    answers: list[str | None] = [None]
+    console = Server(["/bin/sh", "-c", "trap '' HUP; echo now; exec cat"], lambda: answers[0])
+    monkeypatch.setattr(terminal, "HANGUP_SECONDS", 0.2)
+    with _client(console) as client:
+        _until(client, b"now")
+        assert console.started
+        answers[0] = "user 'x@pve' is disabled"
+        seen = _rest(client)
+    assert seen.endswith(b"\r\n*** This console is closed: user 'x@pve' is disabled. ***\r\n")
+    assert console.end() == "the user may not have this console any more: user 'x@pve' is disabled"
+
+
+def test_who_may_no_longer_and_does_not_read_is_not_waited_for(monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(watch, "CHECK_SECONDS", 0.05)
+    monkeypatch.setattr(server, "FLUSH_SECONDS", 0.2)
+    full = threading.Event()
+    console = Server(["/bin/sh", "-c", "yes"], lambda: "no permission" if full.is_set() else None)
+    with _client(console) as client:
+        _until(client, b"y\r\ny")
+        full.set()
+        assert console.end() == "the user may not have this console any more: no permission"
+
+
+def test_a_question_that_hangs_holds_up_nothing(monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(watch, "CHECK_SECONDS", 0.05)
+    asked, answer = threading.Event(), threading.Event()
+
+    def hang() -> str | None:
+        asked.set()
+        answer.wait()
+        return "too late"
+
+    console = Server(SHELL, hang)
+    with _client(console) as client:
+        _until(client, b"ready> ")
+        assert asked.wait(SECONDS)
+        client.sendall(b"0:22:echo $((6*7)); exit 0\n")
+        assert b"42\r\n" in _rest(client)
+    assert console.end() == PROGRAM_ENDED
+    answer.set()
 
 
 def test_there_is_no_second_client() -> None:
