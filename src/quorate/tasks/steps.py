@@ -24,7 +24,7 @@ class Step(NamedTuple):
     state: StepState
 
 
-_STEPS: Final[Mapping[str, Sequence[tuple[str, str]]]] = {
+_STEPS: Final[Mapping[str, Sequence[tuple[str, str | tuple[str, ...]]]]] = {
     "clustercreate": (
         ("Prepare keys and SSH", ""),
         ("Write the configuration", "Writing corosync config to "),
@@ -41,9 +41,15 @@ _STEPS: Final[Mapping[str, Sequence[tuple[str, str]]]] = {
         ("Make the node's files", "(re)generate node files"),
         ("Restart the API", "generated new node certificate, restart "),
     ),
+    # The one wait without a limit. Which guests follow is not known before, so each is no step of its own.
+    "startall": (
+        ("Wait for quorum", ""),
+        ("Start the guests", ("got quorum", "Starting ")),
+    ),
 }
-"""By type of task: name of the step, and the beginning of the line that it begins with. The first begins at
-once; one whose line is not printed, since there was nothing to do, is over when a later one has begun."""
+"""By type of task: name of the step, and the beginning of the line (or of one of several) that begins it.
+The first begins at once; one whose line is not printed, since there was nothing to do, is over when a later
+one has begun."""
 
 
 def steps_of(kind: str, lines: Iterable[str], status: str | None) -> list[Step]:

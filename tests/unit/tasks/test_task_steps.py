@@ -57,5 +57,23 @@ def test_lines_of_former_steps_lead_nowhere_back() -> None:
     assert _states([*JOIN[:7], JOIN[3]]) == "dddddrppp"
 
 
+@pytest.mark.parametrize(
+    ("lines", "status", "expected"),
+    [
+        (["waiting for quorum ..."], None, "rp"),
+        (["waiting for quorum ..."], "received interrupt", "fp"),
+        (["waiting for quorum ...", "got quorum"], None, "dr"),
+        (["Starting VM 100", "Waiting for 3 seconds (startup delay)"], None, "dr"),  # there was quorum
+        (["Starting VM 100"], "cluster not ready - no quorum?", "df"),
+        (["Starting VM 100", "Starting VM 100 failed: no such disk"], "OK", "dd"),
+        ([], "OK", "dd"),  # no guests
+    ],
+)
+def test_starting_all_guests(lines: list[str], status: str | None, expected: str) -> None:
+    steps = steps_of("startall", lines, status)
+    assert [step.name for step in steps] == ["Wait for quorum", "Start the guests"]
+    assert "".join(step.state[0] for step in steps) == expected
+
+
 def test_other_tasks_have_none() -> None:
     assert steps_of("srvrestart", ["Restart corosync and cluster filesystem"], None) == []
