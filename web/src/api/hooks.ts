@@ -2,7 +2,7 @@
 
 import { useCallback, useEffect, useRef, useState, useSyncExternalStore } from "react";
 
-import { get } from "./client";
+import { call } from "./client";
 import { listen, type Topic } from "./events";
 import { asFailure, type ApiFailure } from "./failure";
 import type { ParametersOf, PathOf, ResultOf } from "./operations";
@@ -12,7 +12,16 @@ export interface Polled<T> {
   /** What came last; stays when a later read fails. */
   data: T | undefined;
   failure: ApiFailure | undefined;
+  /** Of operations that tell it beside the data: the difference of what waits for being applied. */
+  changes: string | undefined;
   reload: () => void;
+}
+
+interface Found<T> {
+  key: string | null;
+  data?: T;
+  failure?: ApiFailure;
+  changes?: string | undefined;
 }
 
 /** Read `path` now, every `seconds` (0: not again) and when one of `topics` has changed; nothing while `path` is
@@ -24,7 +33,7 @@ export function usePolled<P extends PathOf<"GET">>(
   topics: readonly Topic[] = [],
 ): Polled<ResultOf<"GET", P>> {
   const key = path === null ? null : JSON.stringify([path, parameters]);
-  const [found, setFound] = useState<{ key: string | null; data?: ResultOf<"GET", P>; failure?: ApiFailure }>({ key });
+  const [found, setFound] = useState<Found<ResultOf<"GET", P>>>({ key });
   const [round, setRound] = useState(0);
   const reload = useCallback(() => setRound((count) => count + 1), []);
   const hears = key === null || seconds === 0 ? "" : topics.join(" ");
@@ -43,13 +52,13 @@ export function usePolled<P extends PathOf<"GET">>(
     const read = async (): Promise<void> => {
       try {
         if (!document.hidden) {
-          const data = await get(where, what, { signal: abort.signal });
-          setFound({ key, data });
+          const { data, changes } = await call("GET", where, what, { signal: abort.signal });
+          setFound({ key, data, changes });
         }
       } catch (error) {
         if (abort.signal.aborted) return;
         const failure = asFailure(error);
-        setFound((before) => ({ key, data: before.key === key ? before.data : undefined, failure }));
+        setFound((before) => ({ ...(before.key === key ? before : { key }), failure }));
       }
       if (seconds > 0 && !abort.signal.aborted) timer = setTimeout(() => void read(), seconds * 1000);
     };
@@ -60,7 +69,8 @@ export function usePolled<P extends PathOf<"GET">>(
     };
   }, [key, seconds, round]);
   const fresh = found.key === key;
-  return { data: fresh ? found.data : undefined, failure: fresh ? found.failure : undefined, reload };
+  const { data, failure, changes }: Omit<Found<ResultOf<"GET", P>>, "key"> = fresh ? found : {};
+  return { data, failure, changes, reload };
 }
 
 export function useSession(): ReturnType<typeof session.getState> {
