@@ -33,17 +33,21 @@ class Directory:
     def __init__(self, settings: Settings, clock: Callable[[], float] = time.time) -> None:
         self._clock = clock
         self.keys = TicketKeys(settings, clock)
+        self._no_users = parse_user_config("")[0]
         self._users = CachedFile(settings.mountpoint / "user.cfg", _parse_users)
         self._domains = CachedFile(settings.mountpoint / "domains.cfg", _parse_domains)
         self._tokens = CachedFile(settings.mountpoint / "priv/token.cfg", _parse_tokens)
 
     @property
     def users(self) -> UserConfig:
-        """user.cfg; without the file root@pam alone. Raises OSError when the file system does not answer."""
+        """user.cfg; without the file root@pam alone. The same object as long as nothing changes.
+
+        Raises OSError when the file system does not answer.
+        """
         try:
             return self._users.get()[0]
         except FileNotFoundError:
-            return parse_user_config("")[0]
+            return self._no_users
 
     @property
     def realms(self) -> dict[str, Realm]:

@@ -185,6 +185,15 @@ def test_nothing_is_read_or_made_again_while_nothing_changes(lists: ResourceList
     assert world.asked == ["changes"]
 
 
+def test_nor_is_it_where_no_user_was_ever_made(lists: ResourceLists, tmp_path: Path) -> None:
+    file = Settings(root=tmp_path).mountpoint / "user.cfg"
+    file.unlink()
+    first = lists.of("root@pam", None)
+    assert lists.of("root@pam", None) is first
+    file.write_text("pool:made::101::\n")
+    assert "/pool/made" in _of(lists)
+
+
 def test_figures_are_read_again_after_two_seconds(lists: ResourceLists, world: World, clock: Clock) -> None:
     first = lists.of("root@pam", None)
     clock.now += 2
