@@ -383,3 +383,26 @@ def test_a_join_whose_certificate_is_not_trusted_loads_the_page_anew(host: ApiHo
         page.clock.run_for(30_000)
     page.unroute("**/api2/**")  # the browser trusts it now
     expect(page.get_by_label("User name")).to_be_visible(timeout=PATIENCE_MS)
+
+
+def test_a_long_table_shows_its_beginning_and_more_when_asked(visitor: Visitor) -> None:
+    guests = [
+        {"id": f"qemu/{vmid}", "type": "qemu", "vmid": vmid, "node": "n1", "name": f"guest-{vmid}"}
+        for vmid in range(100, 350)
+    ]
+    visitor.answer("/cluster/resources", guests)
+    visitor.open("datacenter/summary")
+    table = visitor.page.get_by_role("grid", name="Guests")
+    rows = table.get_by_role("row")
+    expect(rows).to_have_count(1 + 100)
+    expect(visitor.page.get_by_text("The first 100 of 250 are shown.")).to_be_visible()
+    table.get_by_role("button", name="ID").click()
+    table.get_by_role("button", name="ID").click()
+    expect(rows.nth(1)).to_contain_text("guest-349")  # the order is of all rows, not of those shown
+    more = visitor.page.get_by_role("button", name="Show more")
+    more.click()
+    expect(rows).to_have_count(1 + 200)
+    more.click()
+    expect(rows).to_have_count(1 + 250)
+    expect(more).to_have_count(0)
+    assert visitor.faults == []

@@ -1,6 +1,6 @@
 /* A table of rows with their actions; on a narrow screen every row becomes a block with labels. */
 
-import { Bullseye, EmptyState, EmptyStateBody, Spinner } from "@patternfly/react-core";
+import { Bullseye, Button, EmptyState, EmptyStateBody, Spinner } from "@patternfly/react-core";
 import { Table, Tbody, Td, Th, Thead, Tr } from "@patternfly/react-table";
 import { useState, type ReactElement, type ReactNode } from "react";
 
@@ -14,6 +14,9 @@ export interface Column<T> {
   /** Long text that may be broken anywhere. */
   isLong?: boolean;
 }
+
+/** So many rows are shown at first: a thousand take a browser seconds, each time one of them changes. */
+const STEP = 100;
 
 interface Props<T> {
   label: string;
@@ -35,6 +38,7 @@ interface Props<T> {
 
 export function DataTable<T>(props: Props<T>): ReactElement | null {
   const [sort, setSort] = useState<{ index: number; direction: "asc" | "desc" }>();
+  const [limit, setLimit] = useState(STEP);
   if (props.rows === undefined) {
     if (props.hasFailed) return null;
     return (
@@ -52,54 +56,66 @@ export function DataTable<T>(props: Props<T>): ReactElement | null {
   }
   const rows = sorted(props.rows, sort && props.columns[sort.index]?.by, sort?.direction);
   return (
-    <Table aria-label={props.label} variant="compact" gridBreakPoint="grid-md">
-      <Thead>
-        <Tr>
-          {props.columns.map((column, index) => (
-            <Th
-              key={column.label}
-              modifier="nowrap"
-              sort={
-                column.by && {
-                  columnIndex: index,
-                  sortBy: sort ?? {},
-                  onSort: (_, __, direction) => setSort({ index, direction }),
+    <>
+      <Table aria-label={props.label} variant="compact" gridBreakPoint="grid-md">
+        <Thead>
+          <Tr>
+            {props.columns.map((column, index) => (
+              <Th
+                key={column.label}
+                modifier="nowrap"
+                sort={
+                  column.by && {
+                    columnIndex: index,
+                    sortBy: sort ?? {},
+                    onSort: (_, __, direction) => setSort({ index, direction }),
+                  }
                 }
-              }
-            >
-              {column.label}
-            </Th>
-          ))}
-          {props.actions && <Th screenReaderText="Actions" />}
-        </Tr>
-      </Thead>
-      <Tbody>
-        {rows.map((row) => {
-          const open = props.onOpen;
-          const name = (props.rowName ?? props.rowKey)(row);
-          return (
-            <Tr
-              key={props.rowKey(row)}
-              isClickable={open !== undefined}
-              onRowClick={open ? () => open(row) : undefined}
-              onDoubleClick={() => props.onDoubleClick?.(row)}
-              aria-label={open ? props.openLabel?.(row) : undefined}
-            >
-              {props.columns.map((column) => (
-                <Td key={column.label} dataLabel={column.label} modifier={column.isLong ? "breakWord" : undefined}>
-                  {column.show(row)}
-                </Td>
-              ))}
-              {props.actions && (
-                <Td isActionCell>
-                  <RowMenu row={name} actions={props.actions(row)} />
-                </Td>
-              )}
-            </Tr>
-          );
-        })}
-      </Tbody>
-    </Table>
+              >
+                {column.label}
+              </Th>
+            ))}
+            {props.actions && <Th screenReaderText="Actions" />}
+          </Tr>
+        </Thead>
+        <Tbody>
+          {rows.slice(0, limit).map((row) => {
+            const open = props.onOpen;
+            const name = (props.rowName ?? props.rowKey)(row);
+            return (
+              <Tr
+                key={props.rowKey(row)}
+                isClickable={open !== undefined}
+                onRowClick={open ? () => open(row) : undefined}
+                onDoubleClick={() => props.onDoubleClick?.(row)}
+                aria-label={open ? props.openLabel?.(row) : undefined}
+              >
+                {props.columns.map((column) => (
+                  <Td key={column.label} dataLabel={column.label} modifier={column.isLong ? "breakWord" : undefined}>
+                    {column.show(row)}
+                  </Td>
+                ))}
+                {props.actions && (
+                  <Td isActionCell>
+                    <RowMenu row={name} actions={props.actions(row)} />
+                  </Td>
+                )}
+              </Tr>
+            );
+          })}
+        </Tbody>
+      </Table>
+      {rows.length > limit && (
+        <p>
+          <span aria-live="polite">
+            The first {limit} of {rows.length} are shown.
+          </span>{" "}
+          <Button variant="link" isInline onClick={() => setLimit(limit + STEP)}>
+            Show more
+          </Button>
+        </p>
+      )}
+    </>
   );
 }
 
