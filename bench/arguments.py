@@ -7,7 +7,7 @@ from pathlib import Path
 
 OUTPUT = Path(__file__).resolve().parent.parent / "artifacts/bench.json"
 ROUNDS = 5
-PARTS = ("ops", "visible", "disk", "writers", "size", "join", "status", "nodes")
+PARTS = ("ops", "visible", "disk", "writers", "size", "join", "status", "nodes", "web")
 
 
 def add_arguments(parser: argparse.ArgumentParser) -> None:

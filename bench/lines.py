@@ -85,6 +85,40 @@ GROWN = Line("create_1k, 10,000 f.", "µs", None, 120, operation="create_1k")
 NODES = {nodes: Line(f"create_1k, {nodes} nodes", "µs", None, 120, operation="create_1k") for nodes in (2, 5)}
 """How it grows: with writers on one node, with files that are there, with nodes."""
 
+GUESTS = 1000
+"""Of the lines below; a goal of the API's."""
+
+
+@dataclass(frozen=True)
+class Answered:
+    """Lines of one request, in one encoding."""
+
+    median: Line
+    slowest: Line
+    rate: Line
+    size: Line
+
+    @property
+    def all(self) -> tuple[Line, ...]:
+        return (self.median, self.slowest, self.rate, self.size)
+
+
+def _resources(encoding: str) -> Answered:
+    name = f"resources {encoding}"
+    return Answered(
+        Line(name, "ms", Goal(50), scale=1e3),
+        Line(f"{name} max", "ms", None, scale=1e3),
+        Line(f"{name} rate", "1/s", _rate(200), scale=0),
+        Line(f"{name} size", "kB", None),
+    )
+
+
+PLAIN, GZIP = _resources("plain"), _resources("gzip")
+FIRST_LOAD = Line("first load", "kB", Goal(350))
+ALL_PARTS = Line("all parts of the UI", "kB", None)
+LOGIN = Line("login to tree", "s", Goal(1.0), scale=1)
+LOGIN_GUESTS = Line("login, 1,000 guests", "s", Goal(1.0), scale=1)
+
 ONCE = (
     VISIBILITY,
     DISK_REPLACE,
@@ -99,5 +133,11 @@ ONCE = (
     *WRITERS.values(),
     GROWN,
     *NODES.values(),
+    *PLAIN.all,
+    *GZIP.all,
+    LOGIN,
+    LOGIN_GUESTS,
+    FIRST_LOAD,
+    ALL_PARTS,
 )
 """Measured on the lab only: they restart daemons or need more than one node."""

@@ -31,6 +31,8 @@ class Figures:
 
     values: dict[str, list[float]] = field(default_factory=dict)
     round_trips: dict[str, list[float]] = field(default_factory=dict)
+    missing: dict[str, str] = field(default_factory=dict)
+    """Lines that could not be measured, and why."""
 
     def add(self, line: Line, seconds: float, round_trip: float = 0.0) -> None:
         value = seconds * line.scale if line.scale else 1 / seconds

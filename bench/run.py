@@ -20,6 +20,7 @@ from bench.lines import NODES
 from bench.measure import TREE, Figures
 from bench.priorities import place, prefer
 from bench.table import as_json, render
+from bench.web import web
 from lab import Lab, LabError, Node
 
 QUICK = ("visible", "writers", "size")
@@ -43,7 +44,7 @@ def run(arguments: argparse.Namespace) -> int:
         _other_sizes(next(iter(figures.values())), arguments.rounds, apart)
     for directory, found in figures.items():
         print(f"\n{directory.removesuffix('/bench')} on {arguments.node}, {arguments.rounds} rounds")
-        print(render(found.results()))
+        print(render(found.results(), found.missing))
     _write(arguments, figures, apart, time.monotonic() - begin)
     print(f"\nFigures: {arguments.json}")
     return 0
@@ -84,13 +85,20 @@ def _measure(
                 _say(text)
                 place(lab, apart=apart and part in QUICK)  # also daemons that were started anew
                 prefer(lab, node if part in ("writers", "size") else None)
-                try:
-                    step()
-                except LabError as error:  # the other figures are worth having
-                    _say(f"{part} could not be measured: {str(error).strip().splitlines()[-1]}")
+                _try(part, step)
         if parts & {"disk", "writers", "size", "join"}:
             operations.ask(operation="clean", directory=TREE, count=0)
+    if "web" in parts:
+        _say("the API and the web interface")
+        _try("web", lambda: web(own, lab, node, rounds, _say))
     return figures
+
+
+def _try(part: str, step: Callable[[], None]) -> None:
+    try:
+        step()
+    except LabError as error:  # the other figures are worth having
+        _say(f"{part} could not be measured: {str(error).strip().splitlines()[-1]}")
 
 
 def _other_sizes(figures: Figures, rounds: int, apart: bool) -> None:
@@ -126,6 +134,7 @@ def _write(arguments: argparse.Namespace, figures: dict[str, Figures], apart: bo
                 "lines": as_json(found.results()),
                 "values": found.values,
                 "round_trips": found.round_trips,
+                "missing": found.missing,
             }
             for directory, found in figures.items()
         },

@@ -2,7 +2,8 @@
 
 from __future__ import annotations
 
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
+from types import MappingProxyType
 from typing import Any
 
 from bench.figures import Basis, Better, Goal, Result
@@ -11,8 +12,12 @@ WIDTH = 80
 HEAD = f"{'line':20}{'min':>8}{'median':>9}{'max':>9}  {'unit':7}{'ratio':>8}  {'goal':9}"
 
 
-def render(results: Sequence[Result]) -> str:
-    """One row per result; a missed goal is marked so that it can't be overlooked."""
+NOTHING: Mapping[str, str] = MappingProxyType({})
+
+
+def render(results: Sequence[Result], missing: Mapping[str, str] = NOTHING) -> str:
+    """One row per result; a missed goal is marked so that it can't be overlooked. ``missing``: lines without
+    figures, and why; those rows may be longer."""
     rows = [HEAD.rstrip(), "-" * WIDTH]
     for each in results:
         spread = each.spread
@@ -22,6 +27,7 @@ def render(results: Sequence[Result]) -> str:
             f"{each.name:20}{number(spread.smallest):>8}{number(spread.median):>9}{number(spread.largest):>9}"
             f"  {each.unit:7}{ratio:>8}  {goal_text(each.goal):9}{mark}".rstrip()
         )
+    rows += [f"{name:20}  not measured: {reason}" for name, reason in missing.items()]
     return "\n".join(rows)
 
 

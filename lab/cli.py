@@ -78,7 +78,7 @@ def _parser() -> argparse.ArgumentParser:
     command = commands.add_parser("docs", help="write the reference pages anew from the declarations")
     command.set_defaults(handler=_docs)
 
-    command = commands.add_parser("bench", help="measure the file system on a lab; a table and JSON")
+    command = commands.add_parser("bench", help="measure file system, API and web page on a lab")
     add_arguments(command)
     command.set_defaults(handler=_bench)
 

@@ -10,31 +10,14 @@ from collections.abc import Iterator
 from contextlib import contextmanager
 from pathlib import Path
 
-from playwright.sync_api import (
-    Browser,
-    BrowserContext,
-    ConsoleMessage,
-    Locator,
-    Page,
-    expect,
-    sync_playwright,
-)
+from playwright.sync_api import Browser, BrowserContext, ConsoleMessage, Locator, Page, expect
 
 from lab import Lab, Node
 from lab.base import ROOT_PASSWORD
+from lab.browser import chromium_in, submit_login
 
 ROOT = Path(__file__).resolve().parents[2]
 PICTURES = ROOT / "artifacts/web"
-CHROMIUM = "/usr/bin/chromium"
-ARGUMENTS = [
-    "--no-sandbox",
-    "--disable-gpu",
-    "--disable-quic",
-    "--no-first-run",
-    "--disable-background-networking",
-    "--disable-component-update",
-    "--disable-sync",
-]
 AXE = ROOT / "web/node_modules/axe-core/axe.min.js"
 PATIENCE = 60_000.0
 """Milliseconds for what a quiet machine shows in less than one: other labs may share it."""
@@ -46,16 +29,9 @@ DESK, PHONE, SMALL_PHONE = (1280, 860), (390, 844), (360, 740)
 @contextmanager
 def browser_in(lab: Lab, scratch: Path) -> Iterator[Browser]:
     """Chromium in the lab's network."""
-    wrapper = scratch / "chromium"
-    wrapper.write_text(f'#!/bin/sh\nexec ip netns exec {lab.record.switch_netns} {CHROMIUM} "$@"\n')
-    wrapper.chmod(0o755)
     expect.set_options(timeout=PATIENCE)
-    with sync_playwright() as playwright:
-        browser = playwright.chromium.launch(executable_path=str(wrapper), args=ARGUMENTS)
-        try:
-            yield browser
-        finally:
-            browser.close()
+    with chromium_in(lab.record.switch_netns, scratch) as browser:
+        yield browser
 
 
 class Person:
@@ -86,10 +62,7 @@ class Person:
 
     def enter(self, password: str, user: str, realm: str) -> None:
         """What the login asks for; what comes of it is the caller's business."""
-        self.page.get_by_label("User name").fill(user)
-        self.page.get_by_label("Password").fill(password)
-        self.page.get_by_label("Realm").select_option(realm)
-        self.page.get_by_role("button", name="Log in").click()
+        submit_login(self.page, user, password, realm)
 
     def log_out(self) -> None:
         self.account("Log out")

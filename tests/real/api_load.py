@@ -1,27 +1,22 @@
-"""How fast /cluster/resources is answered with many guests: both halves and an IPC service as processes.
+"""A node of a large cluster: both halves of the API, and an IPC service that tells of many guests.
 
-Run it by hand (as root): ``python -m tests.real.api_load``. The figures are of this machine, and of a client
-beside the server on it.
+How fast they are is measured on real nodes: `./dev bench --part web`.
 """
 
 from __future__ import annotations
 
-import argparse
-import http.client
 import json
 import logging
 import os
 import signal
-import ssl
-import statistics
 import tempfile
-import threading
 import time
 from collections.abc import Iterator
-from contextlib import closing, contextmanager
+from contextlib import contextmanager
 from pathlib import Path
 from typing import Final
 
+from bench.node_http import KeptConnection
 from quorate.ipc import codec
 from quorate.ipc.operations import Op
 from quorate.pmxcfs.ipcconnection import Peer
@@ -130,86 +125,6 @@ def _serve(service: str, directory: Path, texts: Texts) -> int:
         os._exit(1)
 
 
-class Client:
-    """One keep-alive connection that connects again when the server ends it, as browsers do."""
-
-    def __init__(self, host: ApiHost, session: Session, *, compressed: bool) -> None:
-        self._host, self._headers = host, session.headers("GET")
-        if compressed:
-            self._headers["Accept-Encoding"] = "gzip"
-        self._context = ssl.SSLContext(ssl.PROTOCOL_TLS_CLIENT)
-        self._context.check_hostname = False
-        self._context.verify_mode = ssl.CERT_NONE
-        self._connection: http.client.HTTPSConnection | None = None
-
-    def get(self, path: str) -> tuple[float, bytes]:
-        """Seconds and body."""
-        if self._connection is None:
-            self._connection = http.client.HTTPSConnection(
-                "127.0.0.1", self._host.port, timeout=30, context=self._context
-            )
-            self._connection.connect()
-        begin = time.perf_counter()
-        self._connection.request("GET", f"/api2/json{path}", headers=self._headers)
-        response = self._connection.getresponse()
-        body = response.read()
-        seconds = time.perf_counter() - begin
-        assert response.status == 200, (response.reason, self._host.log("pveproxy")[-3000:])
-        if response.will_close:
-            self.close()
-        return seconds, body
-
-    def close(self) -> None:
-        if self._connection is not None:
-            self._connection.close()
-        self._connection = None
-
-
-def measure(
-    host: ApiHost, session: Session, seconds: float, clients: int, *, compressed: bool
-) -> dict[str, float]:
-    """Latencies of one client alone, then requests per second of several at once."""
-    path = "/cluster/resources"
-    with closing(Client(host, session, compressed=compressed)) as alone:
-        first, body = alone.get(path)
-        latencies = [alone.get(path)[0] for _ in range(100)]
-    counts = [0] * clients
-    end = time.perf_counter() + seconds
-
-    def work(number: int) -> None:
-        with closing(Client(host, session, compressed=compressed)) as client:
-            while time.perf_counter() < end:
-                client.get(path)
-                counts[number] += 1
-
-    threads = [threading.Thread(target=work, args=(number,)) for number in range(clients)]
-    begin = time.perf_counter()
-    for thread in threads:
-        thread.start()
-    for thread in threads:
-        thread.join()
-    return {
-        "bytes": float(len(body)),
-        "first_ms": first * 1000,
-        "median_ms": statistics.median(latencies) * 1000,
-        "p99_ms": sorted(latencies)[98] * 1000,
-        "requests_per_second": sum(counts) / (time.perf_counter() - begin),
-    }
-
-
-def main() -> None:
-    parser = argparse.ArgumentParser(description="Measure /cluster/resources.")
-    parser.add_argument("--guests", type=int, default=1000)
-    parser.add_argument("--seconds", type=float, default=5.0)
-    parser.add_argument("--clients", type=int, default=4)
-    options = parser.parse_args()
-    with a_host(options.guests) as (host, session):
-        for compressed in (False, True):
-            figures = measure(host, session, options.seconds, options.clients, compressed=compressed)
-            print(
-                "gzip " if compressed else "plain", json.dumps({k: round(v, 2) for k, v in figures.items()})
-            )
-
-
-if __name__ == "__main__":
-    main()
+def client(host: ApiHost, session: Session, *, compressed: bool) -> KeptConnection:
+    """A kept connection of this session."""
+    return KeptConnection("127.0.0.1", host.port, session.headers("GET"), compressed=compressed)

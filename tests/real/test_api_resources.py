@@ -11,7 +11,7 @@ from contextlib import closing
 import pytest
 
 from tests.real.api_host import PASSWORDS, ApiHost, Session
-from tests.real.api_load import NODES, Client, a_host
+from tests.real.api_load import NODES, a_host, client
 
 pytestmark = [
     pytest.mark.real,
@@ -29,7 +29,7 @@ def load() -> Iterator[tuple[ApiHost, Session]]:
 
 def test_a_thousand_guests_with_their_figures(load: tuple[ApiHost, Session]) -> None:
     host, root = load
-    with closing(Client(host, root, compressed=False)) as plain:
+    with closing(client(host, root, compressed=False)) as plain:
         entries = json.loads(plain.get("/cluster/resources")[1])["data"]
     guests = [entry for entry in entries if entry["type"] == "qemu"]
     assert len(guests) == GUESTS
@@ -57,7 +57,7 @@ def test_a_thousand_guests_with_their_figures(load: tuple[ApiHost, Session]) -> 
         "diskwrite": 456789,
         "tags": "prod;web",
     }
-    with closing(Client(host, root, compressed=True)) as compressed:
+    with closing(client(host, root, compressed=True)) as compressed:
         body = compressed.get("/cluster/resources?type=vm")[1]
     assert [entry["id"] for entry in json.loads(gzip.decompress(body))["data"]] == [
         entry["id"] for entry in guests

@@ -14,7 +14,8 @@ from urllib.parse import quote
 
 from playwright.sync_api import Page, Route, sync_playwright
 
-from tests.lab.support_web import ARGUMENTS, CHROMIUM, PICTURES
+from lab.browser import ARGUMENTS, CHROMIUM
+from tests.lab.support_web import PICTURES
 from tests.real.api_host import ApiHost
 
 PATIENCE_MS = 60_000.0
@@ -63,7 +64,7 @@ class Visitor:
 @contextmanager
 def a_visitor(host: ApiHost) -> Iterator[Visitor]:
     with sync_playwright() as playwright:
-        browser = playwright.chromium.launch(executable_path=CHROMIUM, args=ARGUMENTS)
+        browser = playwright.chromium.launch(executable_path=CHROMIUM, args=list(ARGUMENTS))
         try:
             context = browser.new_context(
                 ignore_https_errors=True,  # the certificate is the host's own
