@@ -3,8 +3,10 @@
 from __future__ import annotations
 
 import json
+import threading
 from collections.abc import Sequence
 from pathlib import Path
+from typing import IO
 
 import pytest
 
@@ -25,7 +27,7 @@ class Runs:
         cache.mkdir(parents=True)
         (cache / "lastfailed").write_text(json.dumps(dict.fromkeys(failed, True)))
 
-    def __call__(self, argv: Sequence[str]) -> int:
+    def __call__(self, argv: Sequence[str], output: IO[bytes] | None = None) -> int:
         self.calls.append(argv)
         return self._codes[len(self.calls) - 1]
 
@@ -55,3 +57,33 @@ def test_a_broken_promise_is_final(monkeypatch: pytest.MonkeyPatch, tmp_path: Pa
 def test_these_tests_exist(test: str) -> None:
     file, _, name = test.partition("::")
     assert f"def {name}(" in (ROOT / file).read_text()
+
+
+def test_parts_run_beside_each_other_are_shown_in_their_place(
+    monkeypatch: pytest.MonkeyPatch, tmp_path: Path, capsys: pytest.CaptureFixture[str]
+) -> None:
+    begun = threading.Event()
+
+    def run(argv: Sequence[str], output: IO[bytes] | None = None) -> int:
+        if output is None:
+            assert begun.wait(60), "the part beside did not begin before this one ended"
+            print(f"said by {argv[0]}")
+            return 0
+        begun.set()
+        output.write(f"said by {argv[0]}\n".encode())
+        return int(argv[0] == "broken")
+
+    monkeypatch.setattr(checks, "LOGS", tmp_path)
+    monkeypatch.setattr(checks, "_run", run)
+    parts = (("unit", ("pytest",)), ("web: lint", ("broken",)), ("web: types", ("tsc",)))
+    assert checks._run_all(parts) == 1
+    told = [line for line in capsys.readouterr().out.splitlines() if line]
+    assert told[:6] == [
+        "== unit: pytest",
+        "said by pytest",
+        "== web: lint: broken",
+        "said by broken",
+        "== web: types: tsc",
+        "said by tsc",
+    ]
+    assert [line.split()[0] for line in told[7:]] == ["passed", "failed", "passed"]
