@@ -4,7 +4,7 @@ import { Card, CardBody, CardTitle, Progress, ProgressMeasureLocation, Spinner }
 import CheckCircleIcon from "@patternfly/react-icons/dist/esm/icons/check-circle-icon";
 import ExclamationCircleIcon from "@patternfly/react-icons/dist/esm/icons/exclamation-circle-icon";
 import ExclamationTriangleIcon from "@patternfly/react-icons/dist/esm/icons/exclamation-triangle-icon";
-import type { ReactElement } from "react";
+import { memo, useDeferredValue, useMemo, type ReactElement } from "react";
 
 import type { Live } from "../api/live";
 import type { Resource } from "../api/model";
@@ -16,8 +16,12 @@ import { useQuorum } from "./useQuorum";
 
 const ICONS = { success: CheckCircleIcon, warning: ExclamationTriangleIcon, danger: ExclamationCircleIcon };
 
+const NONE: readonly Resource[] = [];
+
 export function Summary({ live }: { live: Live }): ReactElement {
-  const guests = live.resources.filter((resource) => resource.vmid !== undefined);
+  const guests = useMemo(() => live.resources.filter((resource) => resource.vmid !== undefined), [live.resources]);
+  // A long table takes a while: the tree and what matters of the cluster do not wait for it
+  const listed = useDeferredValue(guests, NONE);
   return (
     <>
       <div className="q-cards">
@@ -35,7 +39,7 @@ export function Summary({ live }: { live: Live }): ReactElement {
         <Card isCompact>
           <CardTitle component="h2">Guests</CardTitle>
           <CardBody>
-            <GuestTable guests={guests} />
+            <GuestTable guests={listed.length > 0 ? listed : undefined} />
           </CardBody>
         </Card>
       )}
@@ -176,7 +180,7 @@ function NodeTable({ live }: { live: Live }): ReactElement {
   );
 }
 
-function GuestTable({ guests }: { guests: readonly Resource[] }): ReactElement {
+const GuestTable = memo(function GuestTable({ guests }: { guests: readonly Resource[] | undefined }): ReactElement {
   return (
     <DataTable
       label="Guests"
@@ -199,4 +203,4 @@ function GuestTable({ guests }: { guests: readonly Resource[] }): ReactElement {
       ]}
     />
   );
-}
+});
