@@ -15,6 +15,10 @@ from quorate.cluster.locks import COROSYNC_LOCK
 from quorate.corosync.conf import CorosyncConf, Section
 
 STEP_SECONDS: Final = 60.0
+RELOAD_SECONDS: Final = 30.0
+"""Until Corosync on a node has read the new file: pmxcfs has it reloaded a second after the change, or later
+where several changes follow each other."""
+POLL_SECONDS: Final = 0.2
 INTERACTIVE_SECONDS: Final = 300.0
 QNETD_STORE: Final = "/etc/corosync/qnetd/nssdb"
 CA_FILE: Final = "qnetd-cacert.crt"
@@ -45,6 +49,7 @@ def setup(host: Host, address: str, *, force: bool) -> None:
         conffile.activate(host, with_device(conf, address, algorithm))
     for node in sorted(members.nodes):
         _info(host, f"start and enable corosync qdevice daemon on node '{node}'...")
+        _wait_for_reload(host, node)
         _on_node(host, node, "systemctl start corosync-qdevice")
         _on_node(host, node, "systemctl enable corosync-qdevice")
     host.run(["corosync-cfgtool", "-R"], echo=True)
@@ -151,6 +156,20 @@ def _exchange_certificates(host: Host, members: Members, cluster: str, address: 
         host.cfs.remove(P12_FILE)
 
 
+def _wait_for_reload(host: Host, node: str) -> None:
+    """Until Corosync on ``node`` knows the device: the daemon ends at once where it does not (pvecm 5.1)."""
+    argv = [*_member_command(host, node), "corosync-cmapctl -g quorum.device.model"]
+    end = host.clock.monotonic() + RELOAD_SECONDS
+    while (result := host.run(argv, timeout=STEP_SECONDS, check=False)).status != 0:
+        if host.clock.monotonic() >= end:
+            raise ClusterError(
+                f"node '{node}': corosync has not taken over the QDevice after {RELOAD_SECONDS:g} s"
+                f" ({(result.stderr or result.stdout).strip()}); see 'journalctl -u pve-cluster -u corosync'"
+                " there, then remove the QDevice and set it up again"
+            )
+        host.clock.sleep(POLL_SECONDS)
+
+
 def _info(host: Host, text: str) -> None:
     host.out.line(f"\nINFO: {text}")
 
@@ -161,16 +180,20 @@ def _on_server(host: Host, address: str, command: str, *, check: bool = True) ->
 
 
 def _on_node(host: Host, node: str, command: str, *, check: bool = True) -> None:
-    member = host.cfs.members().nodes.get(node)
-    if member is None or member.ip is None:
-        raise ClusterError(f"cannot get the cluster IP for node '{node}'.")
-    argv = [*ssh.member_command(host, node, member.ip), command]
+    argv = [*_member_command(host, node), command]
     try:
         result = host.run(argv, timeout=STEP_SECONDS, check=check)
     except CommandError as e:
         raise ClusterError(f"node '{node}': {e}") from e
     for line in (result.stdout + result.stderr).splitlines():
         host.out.line(f"\nnode '{node}': {line}")
+
+
+def _member_command(host: Host, node: str) -> list[str]:
+    member = host.cfs.members().nodes.get(node)
+    if member is None or member.ip is None:
+        raise ClusterError(f"cannot get the cluster IP for node '{node}'.")
+    return ssh.member_command(host, node, member.ip)
 
 
 def _scp(host: Host, source: str, target: str) -> None:
