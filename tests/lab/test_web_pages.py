@@ -1,4 +1,7 @@
-"""A cluster's pages in the browser: keyboard alone, a session's end under a form, small and dark screens."""
+"""A cluster's pages in the browser: joining by hand, keyboard alone, graphs, QDevice, small and dark screens.
+
+One lab for all: n1 is a cluster, n2 joins it here, n3 stands outside and gives the vote of a QDevice.
+"""
 
 from __future__ import annotations
 
@@ -11,10 +14,10 @@ from playwright.sync_api import Browser, Locator, expect
 
 from lab import Lab
 from lab.base import ROOT_PASSWORD
-from lab.cluster import create, set_token
+from lab.cluster import create, fingerprint, set_token, wait_api, wait_mounted
 from lab.handmade import TEST_TOKEN
 from tests.lab.conftest import Laboratories
-from tests.lab.support_web import PHONE, Person, browser_in
+from tests.lab.support_web import JOIN_MS, PHONE, Person, browser_in
 
 CLUSTER = "pages"
 DATACENTER = (
@@ -36,7 +39,7 @@ MOST_TABS = 80
 
 @pytest.fixture(scope="module")
 def lab(laboratories: Laboratories) -> Iterator[Lab]:
-    with laboratories.lab(nodes=1) as lab:
+    with laboratories.lab(nodes=3) as lab:
         create(lab.node("n1"), CLUSTER, links=1)
         set_token(lab.node("n1"), TEST_TOKEN)
         yield lab
@@ -155,6 +158,65 @@ def test_every_page_fits_a_phone_and_keeps_nobody_out(dark: bool, visit: Callabl
         assert person.barriers() == [], place
 
 
+def test_joining_by_hand_says_at_the_fields_what_is_wrong(
+    lab: Lab, visit: Callable[..., Person], allow_warnings: Callable[[str], None]
+) -> None:
+    allow_warnings(r".")  # two joins that fail and one that restarts everything: other tests' business
+    n1, n2 = lab.node("n1"), lab.node("n2")
+    wait_mounted(n2)
+    wait_api(n2)
+    person = visit("n2", "#/datacenter/cluster")
+    person.log_in()
+    page = person.page
+    page.get_by_role("button", name="Join Cluster").click()
+    dialog = page.get_by_role("dialog", name="Cluster Join")
+    dialog.get_by_label("Assisted join").uncheck()
+    button = dialog.get_by_role("button", name="Join", exact=True)
+    address, password, print_ = (
+        dialog.get_by_role("textbox", name=name) for name in ("Peer Address", "Password", "Fingerprint")
+    )
+    link = dialog.get_by_label("Address of link 0")
+    expect(link).to_have_value(n2.address())
+    expect(button).to_be_disabled()
+    address.fill("no address at all")
+    password.fill("not-the-password")
+    print_.fill("AA:BB")
+    link.fill("10.77.0.256")
+    says(address, "Neither an IP address nor a host name.")
+    says(print_, "A SHA-256 fingerprint has 32 pairs of hex digits")
+    says(link, "Neither an IP address nor a host name.")
+    expect(button).to_be_disabled()
+    assert person.barriers() == []
+    person.picture("32-join-by-hand-faults")
+
+    link.fill(n2.address())
+    address.fill(n1.address())
+    print_.fill(":".join(["AA"] * 32))
+    for field in (address, print_, link):
+        expect(field).to_have_attribute("aria-invalid", "false")
+    join_in_vain(person, button)
+    says(print_, re.compile("fingerprint .* not verified"))
+    expect(print_).to_be_focused()
+    expect(password).to_have_value("not-the-password")  # nothing is typed twice
+    assert person.barriers() == []
+    person.picture("32-join-by-hand-fingerprint")
+    print_.fill(fingerprint(n1))
+    join_in_vain(person, button)
+    says(password, "authentication failure")
+    expect(password).to_be_focused()
+    person.picture("32-join-by-hand-password")
+
+    password.fill(ROOT_PASSWORD)
+    button.click()
+    expect(page.get_by_role("dialog", name="Join Task Finished")).to_be_visible(timeout=JOIN_MS)
+    expect(page.get_by_label("User name")).to_be_visible()  # nobody pressed reload
+    person.log_in()
+    expect(page.get_by_text("This node has joined the cluster.")).to_be_visible()
+    expect(page.get_by_role("grid", name="Cluster Nodes").get_by_role("row")).to_have_count(3)
+    person.sees_node("n1", "online")
+    person.picture("32-joined-by-hand")
+
+
 def tab_to(person: Person, target: Locator) -> None:
     """Press the key until the focus is there."""
     expect(target).to_be_visible()
@@ -163,3 +225,18 @@ def tab_to(person: Person, target: Locator) -> None:
             return
         person.page.keyboard.press("Tab")
     raise AssertionError(f"the key does not lead to {target}")
+
+
+def says(field: Locator, fault: str | re.Pattern[str]) -> None:
+    """The field is marked as wrong, and its description is the reason."""
+    expect(field).to_have_attribute("aria-invalid", "true")
+    text = fault if isinstance(fault, re.Pattern) else re.compile(re.escape(fault))
+    expect(field).to_have_accessible_description(text)
+
+
+def join_in_vain(person: Person, button: Locator) -> None:
+    """Join, see it fail, and go back to the form."""
+    button.click()
+    again = person.page.get_by_role("button", name="Change and try again")
+    expect(again).to_be_visible(timeout=JOIN_MS)
+    again.click()

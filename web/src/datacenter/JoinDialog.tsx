@@ -1,10 +1,12 @@
 /* Join Cluster: assisted by pasting, or every field by hand; then the join's progress (pvecm 9.1). */
 
+import { Alert } from "@patternfly/react-core";
 import { useMemo, useState, type ReactElement } from "react";
 
 import { change } from "../api/client";
 import { usePolled } from "../api/hooks";
 import { decodeJoinInformation, INVALID, type JoinInformation } from "../logic/joinInformation";
+import { refusedField, type JoinField } from "../logic/joinRefusal";
 import { addLink, checkLinks, isFaultless, linkParameters, ownAddresses, preferring, type Link } from "../logic/links";
 import { fingerprint as checkFingerprint, peerAddress } from "../logic/validation";
 import { Failure } from "../shared/Failure";
@@ -21,6 +23,13 @@ interface Props {
   onClose: () => void;
 }
 
+/** How the last try ended, and what was typed into the field that it is about. */
+interface Refusal {
+  reason: string;
+  field: JoinField | undefined;
+  value: string;
+}
+
 export function JoinDialog({ hostAddress, onClose }: Props): ReactElement {
   const network = usePolled("/nodes/{node}/network", { node: "localhost" });
   const addresses = useMemo(() => preferring(ownAddresses(network.data ?? []), hostAddress), [network.data, hostAddress]);
@@ -32,6 +41,7 @@ export function JoinDialog({ hostAddress, onClose }: Props): ReactElement {
   const [manualLinks, setManualLinks] = useState<Link[]>();
   const [assistedLinks, setAssistedLinks] = useState<Link[]>([]);
   const [upid, setUpid] = useState<string>();
+  const [refusal, setRefusal] = useState<Refusal>();
 
   const information = useMemo(() => decodeJoinInformation(encoded), [encoded]);
   const paste = (text: string): void => {
@@ -55,7 +65,21 @@ export function JoinDialog({ hostAddress, onClose }: Props): ReactElement {
   const showFields = !isAssisted || information !== undefined;
   const clusterName = isAssisted ? information?.clusterName : undefined;
 
-  if (upid !== undefined) return <JoinProgress upid={upid} clusterName={clusterName} onClose={onClose} />;
+  const typed: Record<JoinField, string> = { hostname: peer, password, fingerprint: print };
+  /** Until the field is changed. */
+  const refused = (field: JoinField): string | undefined =>
+    refusal?.field === field && refusal.value === typed[field] ? refusal.reason : undefined;
+  /** Where it is to be mended. What was pasted is not mended in the fields that it fills. */
+  const isFirst = (field: JoinField): boolean => refusal?.field === field && (field === "password" || !isAssisted);
+  const tryAgain = (reason: string): void => {
+    const field = refusedField(reason);
+    setRefusal({ reason, field, value: field ? typed[field] : "" });
+    setUpid(undefined);
+  };
+
+  if (upid !== undefined) {
+    return <JoinProgress upid={upid} clusterName={clusterName} onBack={tryAgain} onClose={onClose} />;
+  }
   return (
     <FormDialog
       title="Cluster Join"
@@ -73,6 +97,11 @@ export function JoinDialog({ hostAddress, onClose }: Props): ReactElement {
     >
       {(errors) => (
         <>
+          {refusal && !refusal.field && (
+            <Alert isInline variant="danger" component="p" title="The join failed" className="q-failure">
+              <p className="q-message">{refusal.reason}</p>
+            </Alert>
+          )}
           <CheckField
             label="Assisted join: Paste encoded cluster join information and enter password."
             value={isAssisted}
@@ -85,7 +114,7 @@ export function JoinDialog({ hostAddress, onClose }: Props): ReactElement {
               onChange={paste}
               placeholder="Paste encoded Cluster Information here"
               isRequired
-              autoFocus
+              autoFocus={!isFirst("password")}
               fault={encoded !== "" && !information ? INVALID : undefined}
             />
           )}
@@ -93,14 +122,16 @@ export function JoinDialog({ hostAddress, onClose }: Props): ReactElement {
             <>
               <TextField
                 label="Peer Address"
+                autoFocus={isFirst("hostname")}
                 value={peer}
                 onChange={setAddress}
                 isReadOnly={isAssisted}
                 isRequired
-                fault={errors["hostname"] ?? (peer === "" ? undefined : peerAddress(peer))}
+                fault={errors["hostname"] ?? refused("hostname") ?? (peer === "" ? undefined : peerAddress(peer))}
               />
               <TextField
                 label="Password"
+                autoFocus={isFirst("password")}
                 type="password"
                 value={password}
                 onChange={setPassword}
@@ -108,15 +139,16 @@ export function JoinDialog({ hostAddress, onClose }: Props): ReactElement {
                 placeholder="Peer's root password"
                 autoComplete="off"
                 hint="The root password of the peer."
-                fault={errors["password"]}
+                fault={errors["password"] ?? refused("password")}
               />
               <TextField
                 label="Fingerprint"
+                autoFocus={isFirst("fingerprint")}
                 value={print}
                 onChange={setFingerprint}
                 isReadOnly={isAssisted}
                 isRequired
-                fault={errors["fingerprint"] ?? (print === "" ? undefined : checkFingerprint(print))}
+                fault={errors["fingerprint"] ?? refused("fingerprint") ?? (print === "" ? undefined : checkFingerprint(print))}
               />
               <Failure failure={network.failure} title="This node's addresses could not be read; type them" />
               <LinkEditor

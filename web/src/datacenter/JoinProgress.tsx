@@ -20,10 +20,12 @@ const RELOAD_MS = 5000;
 interface Props {
   upid: string;
   clusterName: string | undefined;
+  /** Back to what was typed, after a failure; `reason` is how the task ended. */
+  onBack: (reason: string) => void;
   onClose: () => void;
 }
 
-export function JoinProgress({ upid, clusterName, onClose }: Props): ReactElement {
+export function JoinProgress({ upid, clusterName, onBack, onClose }: Props): ReactElement {
   const [state, setState] = useState<JoinState>(START);
   const [lines, setLines] = useState<string[]>([]);
   const isOver = state.phase === "joined" || state.phase === "failed";
@@ -119,7 +121,14 @@ export function JoinProgress({ upid, clusterName, onClose }: Props): ReactElemen
       </ModalBody>
       <ModalFooter>
         {state.phase === "joined" && <Button onClick={comeBack}>Reload now</Button>}
-        {state.phase === "failed" && <Button onClick={onClose}>Close</Button>}
+        {state.phase === "failed" && (
+          <>
+            <Button onClick={() => onBack(state.reason)}>Change and try again</Button>
+            <Button variant="link" onClick={onClose}>
+              Close
+            </Button>
+          </>
+        )}
         {!isOver && <Button variant="link" isDisabled>The page must stay open</Button>}
       </ModalFooter>
     </Modal>
