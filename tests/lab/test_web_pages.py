@@ -37,6 +37,28 @@ MOST_TABS = 80
 """Presses of the key until one gives up finding something."""
 
 
+PROJECT_PYTHON = "/opt/quorate/.venv/bin/python"
+HISTORY = """
+import math, os, sys, time
+from quorate.pmxcfs import librrd, rrd
+kind, name = rrd.KINDS[0], sys.argv[1]
+path = f"/var/lib/rrdcached/db/{kind.directory}/{name}"
+os.makedirs(os.path.dirname(path), exist_ok=True)
+now = int(time.time())
+begin = now - 7200
+librrd.create(path + ".new", rrd.STEP, begin, kind.creation_arguments())
+gib = 1 << 30
+for when in range(begin + 60, now, 60):
+    wave = math.sin(when / 500)
+    load, cpu, used = 1 + wave / 2, 0.3 + wave / 5, int((4 + wave) * gib)
+    values = [load, 2, cpu, 0.02, 16 * gib, used, 0, 0, 50 * gib, 20 * gib]
+    traffic = [(when - begin) * 90000, (when - begin) * 30000, 12 * gib, *["U"] * 6]
+    librrd.update(path + ".new", ":".join(str(each) for each in [when, *values, *traffic]))
+os.rename(path + ".new", path)
+"""
+"""Two hours of figures by the node's own librrd, in the place of what was measured since it booted."""
+
+
 @pytest.fixture(scope="module")
 def lab(laboratories: Laboratories) -> Iterator[Lab]:
     with laboratories.lab(nodes=3) as lab:
@@ -139,6 +161,27 @@ def test_a_session_that_ends_under_a_form_keeps_what_was_typed(visit: Callable[.
     form.get_by_role("button", name="OK").click()
     expect(form).to_be_hidden()
     expect(page.get_by_text("cluster@example.org")).to_be_visible()
+
+
+def test_graphs_show_the_figures_of_the_node(lab: Lab, visit: Callable[..., Person]) -> None:
+    lab.node("n1").run([PROJECT_PYTHON, "-c", HISTORY, "n1"])
+    person = visit("n1", "#/node/n1/summary")
+    person.log_in()
+    for title, words in (
+        ("CPU", r"CPU usage \d+\.\d %, IO delay \d"),
+        ("Memory", r"Used \d+(\.\d+)? GiB, Total \d+(\.\d+)? GiB"),
+        ("Network", r"In \d"),
+    ):
+        graph = person.page.get_by_role("img", name=re.compile(rf"^{title}: {words}"))
+        expect(graph).to_be_visible()
+        drawn = graph.locator("path").first.get_attribute("d") or ""
+        assert len(re.findall("[ML]", drawn)) > 50, title
+    assert person.barriers() == []
+    person.picture("31-graphs")
+    person.page.get_by_role("img", name=re.compile("^CPU: ")).scroll_into_view_if_needed()
+    person.picture("31-graphs-below")
+    person.page.get_by_label("Graphs over the last").select_option("day")
+    expect(person.page.get_by_role("img", name=re.compile("^CPU: CPU usage"))).to_be_visible()
 
 
 @pytest.mark.parametrize("dark", [False, True], ids=["light", "dark"])
