@@ -115,7 +115,7 @@ export function JoinProgress({ upid, clusterName, onBack, onClose }: Props): Rea
             </Alert>
           )}
         </div>
-        <pre className="q-log" aria-label="Task log" tabIndex={0}>
+        <pre className="q-log" role="group" aria-label="Task log" tabIndex={0}>
           {lines.join("\n")}
         </pre>
       </ModalBody>

@@ -29,7 +29,7 @@ export default function SystemLog({ node }: { node: string }): ReactElement {
       </div>
       <Failure failure={failure} title="The system log could not be read" />
       {journal.isCut && <p className="q-subtle">The newest {MOST} entries are shown.</p>}
-      <pre ref={box} className="q-log q-log-tall" aria-label={`System log of ${node}`} tabIndex={0}>
+      <pre ref={box} className="q-log q-log-tall" role="group" aria-label={`System log of ${node}`} tabIndex={0}>
         {journal.entries.map(lineOf).join("\n")}
       </pre>
       <Checkbox id="syslog-follow" label="Follow the end of the log" isChecked={follows} onChange={(_, checked) => setFollows(checked)} />

@@ -79,7 +79,7 @@ export default function TaskViewer({ upid, onClose }: { upid: string; onClose: (
             title={`The log is long: its first ${log.skipped} lines are not shown here. All of them are in the downloaded text.`}
           />
         )}
-        <pre ref={box} className="q-log" aria-label="Task log" tabIndex={0}>
+        <pre ref={box} className="q-log" role="group" aria-label="Task log" tabIndex={0}>
           {log.lines.join("\n")}
         </pre>
         <Checkbox
