@@ -112,6 +112,19 @@ class Person:
         """Pixels by which the page is wider than the screen."""
         return int(self.page.evaluate("document.documentElement.scrollWidth - innerWidth"))
 
+    def stretched_signs(self) -> list[str]:
+        """Signs of states in tables that are wider than their words need."""
+        found = self.page.evaluate(
+            """[...document.querySelectorAll("td .pf-v6-c-label")].filter((sign) => {
+                const width = sign.getBoundingClientRect().width;
+                sign.style.width = "max-content";
+                const needed = sign.getBoundingClientRect().width;
+                sign.style.width = "";
+                return width > needed + 1;
+            }).map((sign) => sign.textContent)"""
+        )
+        return [str(text) for text in found]
+
     def barriers(self) -> list[str]:
         """What axe-core finds wrong on the present page, serious things only."""
         self.page.evaluate(AXE.read_text())

@@ -195,10 +195,16 @@ def test_every_page_fits_a_phone_and_keeps_nobody_out(dark: bool, visit: Callabl
         person.go(place)
         shown = person.page.get_by_role("tab", selected=True)
         expect(shown).to_have_attribute("href", re.compile(rf"#/{place}$"))
+        expect(shown).to_be_in_viewport(ratio=0.95)
         expect(person.page.get_by_role("progressbar", name=re.compile("^Loading"))).to_have_count(0)
         person.picture(f"phone-{kind}-{place.replace('/', '-')}")
         assert person.excess() <= 0, f"{place} is wider than the screen"
+        assert person.stretched_signs() == [], place
         assert person.barriers() == [], place
+    banner = person.page.get_by_role("banner")
+    account = banner.get_by_role("button", name=re.compile("@"))
+    assert height(banner) < 2.5 * height(account), "the head has more than one row"
+    expect(banner.get_by_text(f"Cluster {CLUSTER}")).to_be_in_viewport(ratio=0.95)
 
 
 def test_joining_by_hand_says_at_the_fields_what_is_wrong(
@@ -258,6 +264,12 @@ def test_joining_by_hand_says_at_the_fields_what_is_wrong(
     expect(page.get_by_role("grid", name="Cluster Nodes").get_by_role("row")).to_have_count(3)
     person.sees_node("n1", "online")
     person.picture("32-joined-by-hand")
+
+
+def height(what: Locator) -> float:
+    box = what.bounding_box()
+    assert box is not None
+    return box["height"]
 
 
 def tab_to(person: Person, target: Locator) -> None:

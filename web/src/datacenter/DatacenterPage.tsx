@@ -8,6 +8,7 @@ import { may } from "../api/session";
 import { go } from "../app/useRoute";
 import { Boundary } from "../shared/Boundary";
 import { lazy } from "../shared/lazy";
+import { useTabInView } from "../shared/useTabInView";
 import { Summary } from "./Summary";
 
 const Cluster = lazy(() => import("./Cluster"));
@@ -35,6 +36,7 @@ export function DatacenterPage({ tab, live }: { tab: string; live: Live }): Reac
   tabs.push(["roles", "Roles", () => <Roles />]);
   tabs.push(["permissions", "Permissions", () => <Permissions />]);
   const present = tabs.find(([key]) => key === tab) ?? tabs[0];
+  useTabInView(present?.[0]);
   return (
     <>
       <Title headingLevel="h1" size="xl">

@@ -9,6 +9,7 @@ import { go } from "../app/useRoute";
 import { Boundary } from "../shared/Boundary";
 import { lazy } from "../shared/lazy";
 import { NodeState } from "../shared/Status";
+import { useTabInView } from "../shared/useTabInView";
 import Summary from "./NodeSummary";
 
 const Network = lazy(() => import("./Network"));
@@ -30,6 +31,7 @@ export default function NodePage({ node, tab, live }: { node: string; tab: strin
   ];
   if (may("nodes", "Sys.Console")) tabs.splice(1, 0, ["shell", "Shell", () => <Shell node={node} />]);
   const present = tabs.find(([key]) => key === tab) ?? tabs[0];
+  useTabInView(present?.[0]);
   return (
     <>
       <div className="q-heading">
