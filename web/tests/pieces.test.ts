@@ -4,7 +4,7 @@ import { ApiFailure, failureOf } from "../src/api/failure";
 import type { NodeEntry, Resource } from "../src/api/model";
 import { encode, fill } from "../src/api/transport";
 import { dateOf, epochOf } from "../src/logic/dates";
-import { bytes, duration, milliseconds, percent } from "../src/logic/format";
+import { axisTime, bytes, duration, milliseconds, percent } from "../src/logic/format";
 import { nextPhase, START, type Observation } from "../src/logic/joinPhases";
 import { formatRoute, parseRoute } from "../src/logic/route";
 import { linePath, nearest, niceTop } from "../src/logic/series";
@@ -110,6 +110,14 @@ describe("the tree", () => {
 });
 
 describe("small things", () => {
+  it("an axis tells its ends apart in few letters", () => {
+    const noon = new Date(2026, 10, 29, 12, 5, 30).getTime() / 1000;
+    expect(axisTime(noon, 4200)).toBe("12:05");
+    expect(axisTime(noon, 86_400)).toBe("11-29 12:05");
+    expect(axisTime(noon, 604_800)).toBe("2026-11-29");
+    expect([axisTime(undefined, 0), axisTime(undefined, 86_400), axisTime(undefined, 604_800)]).toEqual(["–", "–", "–"]);
+  });
+
   it("routes survive the address bar", () => {
     const route = { place: "node", node: "n 1", tab: "network" } as const;
     expect(parseRoute(formatRoute(route))).toEqual(route);

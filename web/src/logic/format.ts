@@ -1,5 +1,7 @@
 /* Figures as people read them. */
 
+const HALF_A_DAY = 43_200;
+const THREE_DAYS = 3 * 86_400;
 const UNITS = ["B", "KiB", "MiB", "GiB", "TiB", "PiB"];
 
 export function bytes(value: number | undefined): string {
@@ -35,6 +37,13 @@ export function time(epoch: number | undefined): string {
   const two = (value: number): string => String(value).padStart(2, "0");
   const day = `${date.getFullYear()}-${two(date.getMonth() + 1)}-${two(date.getDate())}`;
   return `${day} ${two(date.getHours())}:${two(date.getMinutes())}:${two(date.getSeconds())}`;
+}
+
+/** The same at the end of an axis of `span` seconds: no more of it than tells its ends apart. */
+export function axisTime(epoch: number | undefined, span: number): string {
+  const whole = time(epoch);
+  if (span < HALF_A_DAY) return whole.slice(-8, -3) || whole;
+  return span < THREE_DAYS ? whole.slice(-14, -3) || whole : whole.slice(0, 10);
 }
 
 const SEVERITIES = ["panic", "alert", "critical", "error", "warning", "notice", "info", "debug"];

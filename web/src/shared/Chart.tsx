@@ -3,7 +3,7 @@
 import { Card, CardBody, CardTitle } from "@patternfly/react-core";
 import { useState, type ReactElement } from "react";
 
-import { time as showTime } from "../logic/format";
+import { axisTime } from "../logic/format";
 import { linePath, nearest, niceTop, type Sample } from "../logic/series";
 
 export interface Line {
@@ -30,6 +30,7 @@ export function Chart({ title, samples, lines, show, top, base = 10 }: Props): R
   const present = place === undefined ? lastWith(samples, lines) : nearest(samples, place);
   const first = samples[0];
   const last = samples.at(-1);
+  const span = (last?.time ?? 0) - (first?.time ?? 0);
   const words = present
     ? lines.map((line) => `${line.label} ${format(present[line.name], show)}`).join(", ")
     : "no figures yet";
@@ -79,9 +80,9 @@ export function Chart({ title, samples, lines, show, top, base = 10 }: Props): R
           )}
         </svg>
         <div className="q-chart-axis">
-          <span>{showTime(first?.time)}</span>
+          <span>{axisTime(first?.time, span)}</span>
           <span>up to {show(most)}</span>
-          <span>{showTime(last?.time)}</span>
+          <span>{axisTime(last?.time, span)}</span>
         </div>
         <div className="q-legend">
           {lines.map((line, index) => (
