@@ -6,13 +6,25 @@ Additions of ours: the original's clients have nothing of the kind.
 from __future__ import annotations
 
 import logging
+from collections.abc import Mapping
 from typing import Any, Final
 
 from quorate.api.nodes import NODE
 from quorate.cfs import CfsError
 from quorate.corosync.errors import CsError, MissingLibraryError
 from quorate.corosync.links import read_links, read_quorum
-from quorate.schema import ApiError, Array, Boolean, Check, Context, Integer, Object, Operation, String
+from quorate.schema import (
+    ApiError,
+    Array,
+    Boolean,
+    Check,
+    Context,
+    Integer,
+    Object,
+    Operation,
+    Parameter,
+    String,
+)
 
 _log = logging.getLogger(__name__)
 
@@ -37,44 +49,45 @@ def _quorum(ctx: Context) -> dict[str, Any]:
         result = {"clustered": True, **read_quorum()}
     except (CsError, MissingLibraryError) as err:
         raise ApiError(500, f"unable to read the state of the quorum - {err}; {_HINT}") from err
-    device = _configured_qdevice(ctx)
-    return result if device is None else {**result, "qdevice_configured": device}
+    device = _device(_configured(ctx), result.pop("qdevice", {}))
+    return {**result, "qdevice": device} if device else result
 
 
-def _configured_qdevice(ctx: Context) -> dict[str, object] | None:
+def _device(configured: Mapping[str, object], seen: Mapping[str, object]) -> dict[str, object]:
+    """The QDevice: what corosync.conf says of it, and what Corosync here sees of it. Empty: there is none."""
+    if not configured.get("configured") and not seen:
+        return {}
+    return {"votes": 0, "registered": False, "alive": False, "votes_for_us": False, **configured, **seen}
+
+
+def _configured(ctx: Context) -> dict[str, object]:
+    """``configured``, and what corosync.conf says of the QDevice; empty where it cannot be read."""
     from quorate.cluster.host import ClusterError, Host
     from quorate.cluster.qdevice import configured
 
     try:
-        return configured(Host(settings=ctx.settings, node=ctx.node))
+        device = configured(Host(settings=ctx.settings, node=ctx.node))
     except (ClusterError, CfsError) as err:
         # Votes are counted all the same
         _log.warning("whether a QDevice is configured is not known: %s", err)
-        return None
+        return {}
+    return {"configured": device is not None, **(device or {})}
 
 
 def _qdevice(ctx: Context, node: str) -> dict[str, Any]:
-    from quorate.cfs import CfsError
-    from quorate.cluster import conffile
     from quorate.cluster.host import ClusterError, Host
-    from quorate.cluster.qdevice import daemon_status
+    from quorate.cluster.qdevice import configured, daemon_status
 
     host = Host(settings=ctx.settings, node=ctx.node)
     try:
-        device = conffile.read(host).quorum.get("device")
-        if not isinstance(device, dict):
+        device = configured(host)
+        if device is None:
             return {"configured": False}
-        result: dict[str, Any] = {"configured": True, "daemon": daemon_status(host)}
+        daemon = daemon_status(host)
     except (ClusterError, CfsError) as err:
         raise ApiError(500, str(err)) from err
-    net = device.get("net")
-    for name, section in (("model", device), ("host", net), ("algorithm", net)):
-        if isinstance(section, dict) and isinstance(value := section.get(name), str):
-            result[name] = value
-    seen = _quorum(ctx).get("qdevice", {})
-    return result | {
-        name: seen[name] for name in ("votes", "registered", "alive", "votes_for_us") if name in seen
-    }
+    known = _quorum(ctx).get("qdevice", {})
+    return {name: value for name, value in known.items() if name in _DEVICE} | {"daemon": daemon}
 
 
 def _count(text: str) -> Integer:
@@ -84,6 +97,18 @@ def _count(text: str) -> Integer:
 def _flag(text: str) -> Boolean:
     return Boolean(description=text, optional=True)
 
+
+_DEVICE: Final[dict[str, Parameter]] = {
+    "configured": _flag("corosync.conf has one; left out where it could not be read."),
+    "model": String(description="Kind, e.g. net.", optional=True),
+    "host": String(description="Where its server is.", optional=True),
+    "algorithm": String(description="How it votes: ffsplit or lms.", optional=True),
+    "votes": _count("Votes that it has."),
+    "registered": _flag("Its daemon runs on the node that is asked, and has registered with Corosync."),
+    "alive": _flag("Its daemon answers Corosync."),
+    "votes_for_us": _flag("It gives its votes to the partition of the node that is asked."),
+}
+"""The same in ``/cluster/quorum`` and in a node's view of its device."""
 
 OPERATIONS: Final = [
     Operation(
@@ -130,14 +155,8 @@ OPERATIONS: Final = [
         parameters={"node": NODE},
         returns=Object(
             properties={
-                "configured": Boolean(description="The cluster's configuration has one."),
-                "model": String(optional=True),
-                "host": String(description="Where its server is.", optional=True),
-                "algorithm": String(description="ffsplit or lms.", optional=True),
-                "votes": _count("Votes that it has."),
-                "registered": _flag("Its daemon runs on this node, and Corosync knows it."),
-                "alive": _flag("It answers Corosync."),
-                "votes_for_us": _flag("It gives its votes to this node's partition."),
+                **_DEVICE,
+                "configured": Boolean(description="corosync.conf has one. Without one nothing else is here."),
                 "daemon": Object(
                     description="What its daemon on this node says; empty where it does not run.",
                     additional=String(),
@@ -177,26 +196,13 @@ OPERATIONS: Final = [
                     ),
                 ),
                 "qdevice": Object(
-                    description="Where its daemon has registered with Corosync.",
+                    description="Where corosync.conf has one, or a daemon has registered with Corosync.",
                     optional=True,
                     properties={
-                        "name": String(),
-                        "votes": Integer(description="Votes that it has."),
-                        "registered": Boolean(description="Its daemon runs on the node that is asked."),
-                        "alive": Boolean(description="Its daemon answers Corosync."),
-                        "votes_for_us": Boolean(description="It gives its votes to this partition."),
-                        "master_wins": Boolean(description="It alone decides."),
-                    },
-                ),
-                "qdevice_configured": Object(
-                    description="Where corosync.conf has one, whether its daemon runs or not.",
-                    optional=True,
-                    properties={
-                        "model": String(description="Kind, e.g. net."),
-                        "host": String(description="Where its server is.", optional=True),
-                        "algorithm": String(description="How it votes, e.g. ffsplit.", optional=True),
-                        "votes": Integer(description="Its votes; all but one without.", optional=True),
-                        "running": Boolean(description="Its daemon runs on this node."),
+                        **_DEVICE,
+                        "votes": Integer(description="Votes that it has; 0 where that is not known."),
+                        "name": String(description="As Corosync names it, once it knows it.", optional=True),
+                        "master_wins": _flag("It alone decides."),
                     },
                 ),
             }

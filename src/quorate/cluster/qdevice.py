@@ -46,9 +46,9 @@ def daemon_status(host: Host) -> dict[str, str]:
 
 
 def configured(host: Host) -> dict[str, object] | None:
-    """The QDevice of corosync.conf, and whether its daemon's socket is here; None without one.
+    """The QDevice of corosync.conf: ``model``, ``host``, ``algorithm``, ``votes``; None without one.
 
-    `daemon_status` is empty in both cases, as the original's. Raises ClusterError.
+    Whether its daemon runs or not, which `daemon_status` tells. Raises ClusterError.
     """
     device = conffile.read(host).quorum.get("device")
     if not isinstance(device, dict):
@@ -56,7 +56,7 @@ def configured(host: Host) -> dict[str, object] | None:
     model = text_of(device, "model") or ""
     net = device.get(model)
     section: Section = net if isinstance(net, dict) else {}
-    found: dict[str, object] = {"model": model, "running": _socket(host) is not None}
+    found: dict[str, object] = {"model": model}
     for key in ("host", "algorithm"):
         if (text := text_of(section, key)) is not None:
             found[key] = text

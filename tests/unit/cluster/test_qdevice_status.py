@@ -187,17 +187,9 @@ def test_what_is_configured(node: Node) -> None:
         "host": "10.0.0.9",
         "algorithm": "ffsplit",
         "votes": 1,
-        "running": False,
     }
     node.settings.cluster_conf.write_bytes(DEVICE.replace(b"votes: 1", b"").replace(b"ffsplit", b"lms"))
-    with socket.socket(socket.AF_UNIX, socket.SOCK_STREAM) as listening:
-        listening.bind(str(_path(node.settings)))
-        assert configured(node.host) == {
-            "model": "net",
-            "host": "10.0.0.9",
-            "algorithm": "lms",
-            "running": True,
-        }
+    assert configured(node.host) == {"model": "net", "host": "10.0.0.9", "algorithm": "lms"}
 
 
 def test_a_device_whose_daemon_does_not_run_is_not_none(node: Node, monkeypatch: pytest.MonkeyPatch) -> None:
@@ -207,9 +199,30 @@ def test_a_device_whose_daemon_does_not_run_is_not_none(node: Node, monkeypatch:
     monkeypatch.setattr(corosync_view, "read_quorum", lambda: dict(counted))
     api = Api(node.settings)
     node.settings.cluster_conf.write_bytes(NO_DEVICE)
-    assert "qdevice_configured" not in api("GET", "/cluster/quorum")
+    assert "qdevice" not in api("GET", "/cluster/quorum")
     node.settings.cluster_conf.write_bytes(DEVICE)
-    found = api("GET", "/cluster/quorum")
-    assert (found["qdevice_configured"]["host"], found["qdevice_configured"]["running"]) == ("10.0.0.9", 0)
+    said = {"configured": 1, "model": "net", "host": "10.0.0.9", "algorithm": "ffsplit", "votes": 1}
+    unseen = {"registered": 0, "alive": 0, "votes_for_us": 0}
+    assert api("GET", "/cluster/quorum")["qdevice"] == said | unseen
     node.settings.cluster_conf.write_bytes(b"quorum {")
-    assert "qdevice_configured" not in api("GET", "/cluster/quorum")  # Corosync counts all the same
+    assert "qdevice" not in api("GET", "/cluster/quorum")  # Corosync counts all the same
+
+
+def test_the_device_is_the_same_in_the_cluster_s_quorum_and_for_a_node(
+    node: Node, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    one = {"votes": 3, "expected": 3, "highest_expected": 3, "needed": 2, "spare": 1}
+    seen = {"votes": 1, "registered": True, "alive": True, "votes_for_us": True}
+    corosync = {"name": "Qdevice", **seen, "master_wins": False}
+    counted = {"quorate": True, **one, "flags": [], "nodes": [], "qdevice": corosync}
+    monkeypatch.setattr(corosync_view, "read_quorum", lambda: dict(counted))
+    api = Api(node.settings)
+    node.settings.cluster_conf.write_bytes(DEVICE)
+    whole = api("GET", "/cluster/quorum")["qdevice"]
+    view = api("GET", "/nodes/n1/corosync/qdevice")
+    assert view == {key: whole[key] for key in whole if key not in ("name", "master_wins")} | {"daemon": {}}
+    assert (whole["configured"], whole["host"], whole["registered"]) == (1, "10.0.0.9", 1)
+    # Corosync goes on with a device that corosync.conf has no more, until it reads the file
+    node.settings.cluster_conf.write_bytes(NO_DEVICE)
+    assert api("GET", "/cluster/quorum")["qdevice"]["configured"] == 0
+    assert api("GET", "/nodes/n1/corosync/qdevice") == {"configured": 0}
