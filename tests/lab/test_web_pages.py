@@ -5,17 +5,20 @@ One lab for all: n1 is a cluster, n2 joins it here, n3 stands outside and gives 
 
 from __future__ import annotations
 
+import math
 import re
 from collections.abc import Callable, Iterator
 from itertools import product
+from typing import Any
 
 import pytest
-from playwright.sync_api import Browser, Locator, expect
+from playwright.sync_api import Browser, Locator, Response, expect
 
 from lab import Lab
 from lab.base import ROOT_PASSWORD
 from lab.cluster import create, fingerprint, set_token, wait_api, wait_mounted
 from lab.handmade import TEST_TOKEN
+from lab.waiting import wait_for
 from tests.lab.conftest import Laboratories
 from tests.lab.support_web import JOIN_MS, PHONE, Person, browser_in
 
@@ -35,8 +38,6 @@ DATACENTER = (
 NODE = ("summary", "network", "services", "tasks", "syslog", "certificates")
 MOST_TABS = 80
 """Presses of the key until one gives up finding something."""
-
-
 PROJECT_PYTHON = "/opt/quorate/.venv/bin/python"
 HISTORY = """
 import math, os, sys, time
@@ -44,19 +45,22 @@ from quorate.pmxcfs import librrd, rrd
 kind, name = rrd.KINDS[0], sys.argv[1]
 path = f"/var/lib/rrdcached/db/{kind.directory}/{name}"
 os.makedirs(os.path.dirname(path), exist_ok=True)
-now = int(time.time())
-begin = now - 7200
+end = int(time.time()) // rrd.STEP * rrd.STEP
+begin = end - 7200
 librrd.create(path + ".new", rrd.STEP, begin, kind.creation_arguments())
 gib = 1 << 30
-for when in range(begin + 60, now, 60):
+for when in range(begin + rrd.STEP, end + 1, rrd.STEP):
     wave = math.sin(when / 500)
     load, cpu, used = 1 + wave / 2, 0.3 + wave / 5, int((4 + wave) * gib)
     values = [load, 2, cpu, 0.02, 16 * gib, used, 0, 0, 50 * gib, 20 * gib]
     traffic = [(when - begin) * 90000, (when - begin) * 30000, 12 * gib, *["U"] * 6]
     librrd.update(path + ".new", ":".join(str(each) for each in [when, *values, *traffic]))
 os.rename(path + ".new", path)
+print(end)
 """
 """Two hours of figures by the node's own librrd, in the place of what was measured since it booted."""
+CHART = (600, 160)
+"""Width and height of a graph, in the units of its paths."""
 
 
 @pytest.fixture(scope="module")
@@ -163,25 +167,30 @@ def test_a_session_that_ends_under_a_form_keeps_what_was_typed(visit: Callable[.
     expect(page.get_by_text("cluster@example.org")).to_be_visible()
 
 
-def test_graphs_show_the_figures_of_the_node(lab: Lab, visit: Callable[..., Person]) -> None:
-    lab.node("n1").run([PROJECT_PYTHON, "-c", HISTORY, "n1"])
+def test_graphs_draw_the_figures_that_the_server_has(lab: Lab, visit: Callable[..., Person]) -> None:
+    recorded = int(lab.node("n1").run([PROJECT_PYTHON, "-c", HISTORY, "n1"]).stdout)
     person = visit("n1", "#/node/n1/summary")
+    page, told = person.page, Figures(person)
     person.log_in()
-    for title, words in (
-        ("CPU", r"CPU usage \d+\.\d %, IO delay \d"),
-        ("Memory", r"Used \d+(\.\d+)? GiB, Total \d+(\.\d+)? GiB"),
-        ("Network", r"In \d"),
-    ):
-        graph = person.page.get_by_role("img", name=re.compile(rf"^{title}: {words}"))
-        expect(graph).to_be_visible()
-        drawn = graph.locator("path").first.get_attribute("d") or ""
-        assert len(re.findall("[ML]", drawn)) > 50, title
+    cpu, memory, network = (
+        page.get_by_role("img", name=re.compile(f"^{title}: ")) for title in ("CPU", "Memory", "Network")
+    )
+    told.are_drawn(cpu, "hour", ("cpu", "iowait"), top=1)
+    told.are_drawn(memory, "hour", ("memused", "memtotal"))
+    told.are_drawn(network, "hour", ("netin", "netout"))
+    shown = [row for row in told.of("hour")[-1] if "cpu" in row and row["time"] <= recorded]
+    assert len(shown) > 50
+    assert [row["cpu"] for row in shown] == [
+        pytest.approx(0.3 + math.sin(row["time"] / 500) / 5) for row in shown
+    ]
+    expect(network).to_have_accessible_name(re.compile(r"^Network: In \d+(\.\d+)? \w+/s, Out \d"))
     assert person.barriers() == []
     person.picture("31-graphs")
-    person.page.get_by_role("img", name=re.compile("^CPU: ")).scroll_into_view_if_needed()
+    page.get_by_role("img", name=re.compile("^Root file system: Used ")).scroll_into_view_if_needed()
     person.picture("31-graphs-below")
-    person.page.get_by_label("Graphs over the last").select_option("day")
-    expect(person.page.get_by_role("img", name=re.compile("^CPU: CPU usage"))).to_be_visible()
+    page.get_by_label("Graphs over the last").select_option("day")
+    told.are_drawn(cpu, "day", ("cpu", "iowait"), top=1)
+    person.picture("31-graphs-day")
 
 
 @pytest.mark.parametrize("dark", [False, True], ids=["light", "dark"])
@@ -264,6 +273,61 @@ def test_joining_by_hand_says_at_the_fields_what_is_wrong(
     expect(page.get_by_role("grid", name="Cluster Nodes").get_by_role("row")).to_have_count(3)
     person.sees_node("n1", "online")
     person.picture("32-joined-by-hand")
+
+
+class Figures:
+    """What the server has answered for a node's graphs."""
+
+    def __init__(self, person: Person) -> None:
+        self._answers: list[Response] = []
+        person.page.on("response", self._keep)
+
+    def of(self, frame: str) -> list[list[dict[str, Any]]]:
+        """Every answer for this time, in the order of their coming."""
+        return [answer.json()["data"] for answer in self._answers if f"timeframe={frame}" in answer.url]
+
+    def are_drawn(self, graph: Locator, frame: str, lines: tuple[str, ...], top: int | None = None) -> None:
+        """Wait until the graph's lines are one of the answers. ``top``: None for the next power of 2."""
+        paths = graph.locator("path")
+
+        def is_drawn() -> bool:
+            found = [drawn(paths.nth(index)) for index in range(len(lines))]  # answers are told meanwhile
+            return any(found == as_paths(rows, lines, top) for rows in self.of(frame))
+
+        wait_for(
+            is_drawn,
+            timeout=60,
+            what=f"the server's {', '.join(lines)} of one {frame} to be drawn",
+            seen=lambda: ([path.get_attribute("d") for path in paths.all()], self.of(frame)),
+        )
+
+    def _keep(self, answer: Response) -> None:
+        if "/rrddata?" in answer.url and answer.ok:
+            self._answers.append(answer)
+
+
+def as_paths(rows: list[dict[str, Any]], lines: tuple[str, ...], top: float | None) -> list[list[Any]]:
+    """Where the lines' points must lie; they are written with one decimal."""
+    first, last = rows[0]["time"], rows[-1]["time"]
+    most = max((row[line] for row in rows for line in lines if line in row), default=1)
+    full = top or 2 ** math.ceil(math.log2(most))
+    width, depth = CHART
+    return [
+        [
+            pytest.approx(
+                (width * (row["time"] - first) / (last - first), depth * (1 - min(row[line], full) / full)),
+                abs=0.06,
+            )
+            for row in rows
+            if line in row
+        ]
+        for line in lines
+    ]
+
+
+def drawn(path: Locator) -> list[tuple[float, float]]:
+    points = re.findall(r"[ML]([\d.]+) ([\d.]+)", path.get_attribute("d") or "")
+    return [(float(x), float(y)) for x, y in points]
 
 
 def height(what: Locator) -> float:
