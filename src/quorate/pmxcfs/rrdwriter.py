@@ -59,6 +59,8 @@ class RrdWriter:
         self._not_before = 0.0
         self._absent = False
         self._without_library = False
+        self._seconds: dict[str, str] = {}
+        """Of each file the time of the last value."""
         self._logged_at = -LOG_PERIOD
         self._unlogged = 0
 
@@ -113,11 +115,17 @@ class RrdWriter:
             return
         try:
             update = rrd.plan(key, value)
+            second = update.text.partition(":")[0]
+            if (
+                self._seconds.get(update.file) == second
+            ):  # pvestatd was started anew: librrd takes one a second
+                return
             path = self._directory / update.file
             if not path.exists():
                 self._create(update, path)
             if not self._write_cached(str(path), update.text):
                 librrd.update(str(path), update.text)
+            self._seconds[update.file] = second
         except rrd.RrdError as error:
             self._report("RRD update error: %s", error)
         except LibrrdMissingError:

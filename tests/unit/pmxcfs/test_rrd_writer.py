@@ -122,6 +122,18 @@ def test_without_rrdcached_the_file_is_written(tmp_path: Path, files: Files) -> 
     assert path.parent.parent.stat().st_mode & 0o777 == 0o750
 
 
+def test_a_second_value_of_one_second_is_left_out(
+    tmp_path: Path, files: Files, caplog: pytest.LogCaptureFixture
+) -> None:
+    """A status daemon that was started anew tells its figures again; librrd would refuse them, loudly."""
+    writer = writer_in(tmp_path)
+    for value in (VALUE, VALUE, b"1795354125:1000:11\0"):
+        writer.submit(KEY, value)
+    writer.stop(10)
+    assert [text for _, text in files.updated] == ["1795354124:1000:10", "1795354125:1000:11"]
+    assert caplog.text == ""
+
+
 @pytest.mark.parametrize("answer", [b"-1 unknown file\n", b"nonsense\n", None])
 def test_after_an_error_of_rrdcached_the_file_is_written_and_the_connection_made_anew(
     tmp_path: Path,
