@@ -45,8 +45,9 @@ SILENT = ("types",)
 SHOWN_FROM_SECONDS = 2.0
 LOGS = ROOT / "artifacts/check"
 
-RETRIED = ("on this machine", "on several nodes")
-"""Parts that depend on the machine's load: real-time Corosync and several systems share its cores."""
+RETRIED = {"on this machine": "tests/real/", "on several nodes": "tests/lab/"}
+"""Parts that depend on the machine's load, and where their tests lie: real-time Corosync and several systems
+share its cores."""
 
 MAX_RETRIED = 4
 """More failures than this are no bad luck; then nothing is tried again."""
@@ -116,7 +117,9 @@ def _run_all(parts: Sequence[tuple[str, Sequence[str]]]) -> int:
 def _try_again(title: str, code: int) -> int:
     """Run the few tests that failed once more; what passes then is named, for somebody to look at."""
     cache = ROOT / ".pytest_cache/v/cache/lastfailed"
-    failed = sorted(json.loads(cache.read_text())) if code == 1 and cache.exists() else []
+    noted = sorted(json.loads(cache.read_text())) if code == 1 and cache.exists() else []
+    # The cache keeps what failed in other parts, or long ago
+    failed = [test for test in noted if test.startswith(RETRIED[title]) and _file_of(test).is_file()]
     if not 0 < len(failed) <= MAX_RETRIED:
         return code
     final = [test for test in failed if test.partition("[")[0] in NEVER_RETRIED]
@@ -130,6 +133,10 @@ def _try_again(title: str, code: int) -> int:
         print("\nUNSTEADY: failed once and passed the second time; find out why:")
         print("".join(f"  {test}\n" for test in failed), end="", flush=True)
     return code
+
+
+def _file_of(test: str) -> Path:
+    return ROOT / test.partition("::")[0]
 
 
 def _run(argv: Sequence[str], output: IO[bytes] | None = None) -> int:

@@ -14,7 +14,7 @@ from lab import checks
 from lab.setup import ROOT
 
 OTHER = "tests/lab/test_statd.py::test_lists_of_tasks_are_told"
-PART = (("on several nodes", ("pytest", "-v", "tests/lab")),)
+PART = ("pytest", "-v", "somewhere")
 
 
 class Runs:
@@ -26,6 +26,11 @@ class Runs:
         cache = root / ".pytest_cache/v/cache"
         cache.mkdir(parents=True)
         (cache / "lastfailed").write_text(json.dumps(dict.fromkeys(failed, True)))
+        for test in failed:
+            if "::" in test:
+                file = root / test.partition("::")[0]
+                file.parent.mkdir(parents=True, exist_ok=True)
+                file.touch()
 
     def __call__(self, argv: Sequence[str], output: IO[bytes] | None = None) -> int:
         self.calls.append(argv)
@@ -37,7 +42,8 @@ def run(monkeypatch: pytest.MonkeyPatch, root: Path, failed: Sequence[str], *cod
     runs = Runs(root, failed, codes)
     monkeypatch.setattr(checks, "ROOT", root)
     monkeypatch.setattr(checks, "_run", runs)
-    return checks._run_all(PART), len(runs.calls)
+    part = "on this machine" if failed[-1].startswith("tests/real") else "on several nodes"
+    return checks._run_all([(part, PART)]), len(runs.calls)
 
 
 def test_what_depends_on_load_is_tried_again(monkeypatch: pytest.MonkeyPatch, tmp_path: Path) -> None:
@@ -46,6 +52,16 @@ def test_what_depends_on_load_is_tried_again(monkeypatch: pytest.MonkeyPatch, tm
 
 def test_and_fails_when_it_fails_again(monkeypatch: pytest.MonkeyPatch, tmp_path: Path) -> None:
     assert run(monkeypatch, tmp_path, [OTHER], 1, 1) == (1, 2)
+
+
+def test_only_what_is_of_this_part_is_tried_again(monkeypatch: pytest.MonkeyPatch, tmp_path: Path) -> None:
+    """pytest also remembers what failed in other parts, and a worker that died."""
+    stale = ["gw0", "tests/unit/test_documents.py::test_x"]
+    assert run(monkeypatch, tmp_path, [OTHER, *stale], 1, 0) == (0, 2)
+
+
+def test_without_anything_to_try_again_it_has_failed(monkeypatch: pytest.MonkeyPatch, tmp_path: Path) -> None:
+    assert run(monkeypatch, tmp_path, ["gw0"], 1) == (1, 1)
 
 
 @pytest.mark.parametrize("test", checks.NEVER_RETRIED)
