@@ -5,6 +5,7 @@ The reentrant functions are used where there are some, whose errors belong to th
 
 from __future__ import annotations
 
+import time
 from collections.abc import Sequence
 from typing import Any, Final, NamedTuple
 
@@ -35,7 +36,11 @@ void rrd_clear_error(void);
 )
 _BLOB: Final = 4
 """Type of an entry that holds bytes (RD_I_BLO)."""
+MISSING_SECONDS: Final = 60.0
+"""For so long a library that was not there is not looked for again: cffi starts three processes for that."""
 _library: Any = None
+_missing: tuple[float, str] | None = None
+"""Until when (monotonic), and why."""
 
 
 class LibrrdError(Exception):
@@ -120,12 +125,16 @@ def graph(arguments: Sequence[str]) -> bytes:
 
 
 def _load() -> Any:
-    global _library
+    global _library, _missing
     if _library is None:
+        if _missing is not None and time.monotonic() < _missing[0]:
+            raise LibrrdMissingError(_missing[1])
         try:
             _library = _ffi.dlopen(SONAME)
         except OSError as error:
-            raise LibrrdMissingError(f"cannot load {SONAME} (package {PACKAGE}): {error}") from error
+            text = f"cannot load {SONAME} (package {PACKAGE}): {error}"
+            _missing = time.monotonic() + MISSING_SECONDS, text
+            raise LibrrdMissingError(text) from error
     return _library
 
 

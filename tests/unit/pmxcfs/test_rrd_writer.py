@@ -227,6 +227,7 @@ def test_a_node_without_the_library_says_so_once_and_not_as_a_warning(
     caplog.set_level(logging.INFO)
     monkeypatch.setattr(librrd, "SONAME", "libnot-there.so.8")
     monkeypatch.setattr(librrd, "_library", None)
+    monkeypatch.setattr(librrd, "_missing", None)
     writer = writer_in(tmp_path)
     for _ in range(3):
         writer.submit(KEY, VALUE)
