@@ -91,9 +91,10 @@ def _serving(lab: Lab) -> Iterator[None]:
 def _guests(lab: Lab, report: Report) -> Iterator[None]:
     """GUESTS guests on all nodes, with figures that change every 10 s; gone afterwards."""
     report(f"creating {GUESTS} guests")
+    for node in lab.nodes:  # all of them before the first figures, which make every daemon load it
+        node.run(["sh", "-c", NO_HISTORY])
     with ExitStack() as stack:
         for node, vmids in zip(lab.nodes, shares(len(lab.nodes)), strict=True):
-            node.run(["sh", "-c", NO_HISTORY])
             agent = stack.enter_context(Agent(node, "node_guests.py", python=PROJECT_PYTHON))
             stack.callback(_remove, agent)
             agent.ask(operation="create", vmids=vmids)
