@@ -219,6 +219,11 @@ class Cfs:
         """Tell the cluster ``value`` for ``key`` of this node ; empty removes it (status 1.4). Root only."""
         self._ask(f"tell '{key}'", lambda daemon: daemon.use(lambda client: client.set_status(key, value)))
 
+    def status_set_many(self, values: Sequence[tuple[str, bytes]]) -> None:
+        """As `status_set` for each key and value, much faster; one that is refused hinders no other."""
+        what = f"tell '{values[0][0]}' and what follows" if values else "tell nothing"
+        self._ask(what, lambda daemon: daemon.use(lambda client: client.set_statuses(values)))
+
     def status_get(self, key: str, node: str = "") -> bytes | None:
         """What ``node`` (empty: this one) tells under ``key``, as it came; None if nothing. One call."""
         return self._ask(

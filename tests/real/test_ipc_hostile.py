@@ -363,3 +363,18 @@ def test_our_clients_calls(host: Host) -> None:
         assert not client.verify_token("root@pam!t1 1")
         with pytest.raises(OSError, match="File too large"):
             client.set_status("kv/a", bytes(40000))
+
+
+def test_many_values_at_once_of_which_one_is_refused(host: Host) -> None:
+    """In several calls, as they are too much for one."""
+    values = [(f"kv/{number}", b"%d" % number + bytes(30000)) for number in range(20)]
+    with Client(service=host.service, timeout=10) as client:
+        client.set_statuses(values)
+        assert [client.get_status(key) for key, _ in values] == [value for _, value in values]
+        anew = [(key, b"new") for key, _ in values]
+        anew[7] = (anew[7][0], bytes(40000))
+        with pytest.raises(OSError, match="SET_STATUSES: File too large"):
+            client.set_statuses(anew)
+        told = [client.get_status(key) for key, _ in values]
+        assert told == [b"new"] * 7 + [values[7][1]] + [b"new"] * 12
+        client.set_statuses([])

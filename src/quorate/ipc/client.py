@@ -11,7 +11,7 @@ import os
 import select
 import socket
 import time
-from collections.abc import Sequence
+from collections.abc import Iterator, Sequence
 from pathlib import Path
 from types import TracebackType
 from typing import Any, Final, Self
@@ -25,6 +25,9 @@ CALL_SECONDS: Final = 30.0
 RESTART_SECONDS: Final = 10.0
 RESTART_PAUSE: Final = 0.1
 """How long and how often to try while the daemon is just being restarted (status 6.1)."""
+
+PORTION_BYTES: Final = 1 << 16
+"""Of keys and values in one call: a datagram must fit into the socket's buffer (net.core.wmem_default)."""
 
 _REPEATABLE: Final = frozenset(Op) - {Op.LOG_CLUSTER_MSG}
 """Operations that may be carried out twice without harm."""
@@ -70,6 +73,22 @@ class Client:
     def set_status(self, key: str, value: bytes) -> None:
         """Tell the cluster ``value`` for ``key`` of this node; empty removes it. For root only."""
         self.call(Op.SET_STATUS, operations.set_status(key, value))
+
+    def set_statuses(self, values: Sequence[tuple[str, bytes]]) -> None:
+        """As `set_status` for each key and value, in few calls.
+
+        Raises IpcError for one of those that were refused, when all others have been told.
+        """
+        refused: IpcError | None = None
+        for part in _portions(values):
+            try:
+                self.call(Op.SET_STATUSES, operations.set_statuses(part))
+            except IpcUnavailableError:
+                raise
+            except IpcError as error:
+                refused = error
+        if refused is not None:
+            raise refused
 
     def get_status(self, key: str, node: str = "") -> bytes | None:
         """What ``node`` told (empty: this one), as it came; None if there is nothing."""
@@ -304,3 +323,18 @@ class _Connection:
 
 def _name(operation: int) -> str:
     return Op(operation).name if operation in Op.__members__.values() else f"operation {operation}"
+
+
+def _portions(values: Sequence[tuple[str, bytes]]) -> Iterator[list[tuple[str, bytes]]]:
+    """All of ``values`` in their order, in parts of about PORTION_BYTES; a larger value goes alone."""
+    part: list[tuple[str, bytes]] = []
+    size = 0
+    for key, value in values:
+        needed = operations.KEY_FIELD + len(value)
+        if part and size + needed > PORTION_BYTES:
+            yield part
+            part, size = [], 0
+        part.append((key, value))
+        size += needed
+    if part:
+        yield part

@@ -14,6 +14,8 @@ KEY_FIELD: Final = 256
 """Bytes of a key or node name field, the NUL included."""
 MAX_PART: Final = 255
 """Bytes of a log entry's ident or tag, the NUL included."""
+_SIZES: Final = struct.Struct("<II")
+"""Before each key and value of SET_STATUSES."""
 
 
 class Op(IntEnum):
@@ -31,11 +33,39 @@ class Op(IntEnum):
     GET_GUEST_CONFIG_PROPERTIES = 13
     GET_FIGURES = 0x51524D31
     """Of our own, far from the original's numbers, whose daemon answers ECHRNG: what the daemon counts."""
+    SET_STATUSES = 0x51524D32
+    """Of our own as well: many keys and values of this node in one request."""
 
 
 def set_status(key: str, value: bytes) -> bytes:
     """``value`` empty: remove the key. Raises ValueError for a key that does not fit."""
     return _field(key) + value
+
+
+def set_statuses(values: Sequence[tuple[str, bytes]]) -> bytes:
+    """Each as `set_status` means it. Raises ValueError for a key that does not fit."""
+    parts: list[bytes] = []
+    for key, value in values:
+        raw = _field(key).rstrip(b"\0")
+        parts += (_SIZES.pack(len(raw), len(value)), raw, value)
+    return b"".join(parts)
+
+
+def parse_statuses(body: bytes) -> list[tuple[bytes, bytes]] | None:
+    """What ``set_statuses`` packed; None if it is nothing of the kind."""
+    found: list[tuple[bytes, bytes]] = []
+    at = 0
+    while at < len(body):
+        if at + _SIZES.size > len(body):
+            return None
+        key_bytes, value_bytes = _SIZES.unpack_from(body, at)
+        at += _SIZES.size
+        value_at, end = at + key_bytes, at + key_bytes + value_bytes
+        if not 0 < key_bytes < KEY_FIELD or end > len(body):
+            return None
+        found.append((body[at:value_at], body[value_at:end]))
+        at = end
+    return found
 
 
 def get_status(key: str, node: str = "") -> bytes:

@@ -10,11 +10,11 @@ import errno
 import hmac
 import re
 import struct
-from collections.abc import Callable
+from collections.abc import Callable, Sequence
 from typing import Final
 
 from quorate.ipc.codec import REQUEST_BYTES
-from quorate.ipc.operations import KEY_FIELD, Op
+from quorate.ipc.operations import KEY_FIELD, Op, parse_statuses
 from quorate.pmxcfs.effects import Message
 from quorate.pmxcfs.guestscan import GuestScan
 from quorate.pmxcfs.ipcconnection import Answer, Peer, Work
@@ -70,6 +70,7 @@ class Operations:
             Op.VERIFY_TOKEN: self._verify_token,
             Op.GET_GUEST_CONFIG_PROPERTIES: self._guest_properties,
             Op.GET_FIGURES: self._text(figures),
+            Op.SET_STATUSES: self._set_statuses,
         }
 
     def __call__(self, peer: Peer, message: bytes) -> Answer | Work:
@@ -94,6 +95,23 @@ class Operations:
         if update is not None:
             self._broadcast(update)
         return result, b""
+
+    def _set_statuses(self, peer: Peer, message: bytes) -> Answer | Work:
+        if peer.read_only:
+            return _FORBIDDEN
+        values = parse_statuses(message[REQUEST_BYTES:])
+        return _INVALID if values is None else self._set_all(values)
+
+    def _set_all(self, values: Sequence[tuple[bytes, bytes]]) -> Work:
+        """One that is refused hinders no other; the answer is the first refusal."""
+        refused = 0
+        for key, value in values:
+            result, update = self._status.set_value(key, value)
+            if update is not None:
+                self._broadcast(update)
+            refused = refused or result
+            yield
+        return refused, b""
 
     def _get_status(self, peer: Peer, message: bytes) -> Answer:
         if len(message) < _NODE_END:

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import json
 import logging
-from collections.abc import Callable, Mapping
+from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass
 from typing import Final, Protocol
 
@@ -34,6 +34,7 @@ class Status(Files, Protocol):
     """What is needed of the file system; ``quorate.cfs.Cfs`` does it."""
 
     def status_set(self, key: str, value: bytes) -> None: ...
+    def status_set_many(self, values: Sequence[tuple[str, bytes]]) -> None: ...
     def status_get(self, key: str, node: str = "") -> bytes | None: ...
 
 
@@ -101,8 +102,8 @@ class Cycle:
     def _tell_guests(self, now: int, monotonic: float) -> None:
         old = not self._has_files("pve-vm-9.0")
         prefix = "rrd/pve2.3-vm" if old else "rrd/pve-vm-9.0"
-        for vmid, value in self._guests.values(now, monotonic, old=old):
-            self._status.status_set(f"{prefix}/{vmid}", value)
+        values = self._guests.values(now, monotonic, old=old)
+        self._status.status_set_many([(f"{prefix}/{vmid}", value) for vmid, value in values])
 
     def _tell_storages(self, now: int) -> None:
         prefix = "rrd/pve-storage-9.0" if self._has_files("pve-storage-9.0") else "rrd/pve2-storage"

@@ -140,6 +140,38 @@ def test_a_value_is_broadcast_once_and_a_refused_one_never() -> None:
     assert len(service.sent) == 1
 
 
+def test_many_values_are_broadcast_one_by_one_in_their_order() -> None:
+    """No other member knows of a message with several."""
+    service = Service()
+    values = [("rrd/pve2-storage/n1/a", b"1:2:3\0"), ("kv/x", bytes(32769)), ("kv/x", b"v"), ("nodeip", b"1")]
+    body = operations.set_statuses(values)
+    assert service.call(READER, Op.SET_STATUSES, body) == (-errno.EPERM, b"")
+    assert service.sent == []
+    assert service.call(ROOT, Op.SET_STATUSES, body) == (-errno.EFBIG, b"")
+    keys = [message.payload[0].rstrip(b"\0") for message in service.sent]
+    assert keys == [b"rrd/pve2-storage/n1/a", b"kv/x"]
+    assert service.call(ROOT, Op.GET_STATUS, operations.get_status("kv/x")) == (0, b"v")
+    assert service.call(ROOT, Op.SET_STATUSES, b"") == (0, b"")
+
+
+@pytest.mark.parametrize(
+    "spoilt",
+    [
+        struct.pack("<II", 0, 1) + b"v",
+        struct.pack("<II", 256, 0) + b"k" * 256,
+        struct.pack("<II", 4, 2) + b"kv/yv",
+        struct.pack("<II", 4, 2**32 - 1) + b"kv/yv",
+        struct.pack("<I", 4),
+    ],
+)
+def test_of_a_spoilt_list_of_values_none_is_stored(spoilt: bytes) -> None:
+    service = Service()
+    body = operations.set_statuses([("kv/x", b"v")]) + spoilt
+    assert service.call(ROOT, Op.SET_STATUSES, body) == (-errno.EINVAL, b"")
+    assert service.sent == []
+    assert service.call(ROOT, Op.GET_STATUS, operations.get_status("kv/x"))[0] == -errno.ENOENT
+
+
 def test_an_rrd_value_is_broadcast_unmodified() -> None:
     """The original cuts surplus columns out of the very bytes that it sends on."""
     service = Service()

@@ -45,6 +45,10 @@ class Told:
         self.calls.append(key)
         self.values[key] = value
 
+    def status_set_many(self, values: Iterable[tuple[str, bytes]]) -> None:
+        for key, value in values:
+            self.status_set(key, value)
+
     def status_get(self, key: str, node: str = "") -> bytes | None:
         return self.values.get(key)
 
