@@ -374,7 +374,8 @@ class Node:
             assert isinstance(effect.adopted, tuple)
             self._taken_over(*effect.adopted)
         elif isinstance(effect, LostEntries):
-            self._save_lost(effect)
+            # Packing 100 MiB takes seconds, which the loop does not have.
+            self._persistence.save_first(lambda: self._save_lost(effect))
         elif isinstance(effect, Reload):
             self.loop.call_later(effect.delay, self._recovery.retry)
 

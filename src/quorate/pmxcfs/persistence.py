@@ -24,7 +24,12 @@ from quorate.pmxcfs.tree import Tree
 class RowStore(Protocol):
     """What is needed of the store."""
 
-    def submit(self, batch: RowBatch, done: Callable[[Exception | None], None]) -> None: ...
+    def submit(
+        self,
+        batch: RowBatch,
+        done: Callable[[Exception | None], None],
+        first: Callable[[], None] | None = None,
+    ) -> None: ...
 
 
 class Persistence:
@@ -52,6 +57,7 @@ class Persistence:
         self._submitted = 0
         self._finished = 0
         self._waiting: deque[tuple[int, Done]] = deque()
+        self._first: Callable[[], None] | None = None
 
     def collect(self) -> None:
         """Tell the mount what changed; to be called before a request is served after a change."""
@@ -82,6 +88,10 @@ class Persistence:
         self._planned = False
         self.flush_now()
 
+    def save_first(self, save: Callable[[], None]) -> None:
+        """Have ``save`` called, in the store's thread, before the next `replaced` reaches the database."""
+        self._first = save
+
     def replaced(self, old: Tree, new: Tree) -> None:
         """A foreign state was taken over: its difference becomes one transaction behind all earlier ones."""
         old_changes = self._changes + old.take_changes()
@@ -89,7 +99,8 @@ class Persistence:
         if old_changes:
             self._submit(rows_from_changes(old_changes, old.root))
         self.tree = new
-        self._submit(row_changes(old, new))
+        first, self._first = self._first, None
+        self._submit(row_changes(old, new), first)
 
     def retry(self, then: Done) -> None:
         """Have the store try again what it could not write; ``then`` gets 0 or -EIO."""
@@ -106,7 +117,7 @@ class Persistence:
         if self._finished >= number:  # the store's thread looked for somebody waiting just before
             self._loop.call_soon(self._release)
 
-    def _submit(self, batch: RowBatch) -> None:
+    def _submit(self, batch: RowBatch, first: Callable[[], None] | None = None) -> None:
         self._submitted += 1
         number = self._submitted
 
@@ -119,8 +130,10 @@ class Persistence:
                 self._loop.call_soon_threadsafe(self._release)
 
         try:
-            self._store.submit(batch, done)
+            self._store.submit(batch, done, first)
         except DatabaseError as error:
+            if first is not None:
+                first()
             self._not_stored(number, error)
 
     def _release(self) -> None:

@@ -65,6 +65,7 @@ class Store:
         # Guarded by the condition:
         self._pending: dict[int, Row | None] = {}
         self._waiting: list[Done] = []
+        self._first: list[Callable[[], None]] = []
         self._closing = False
         self._idle = False
         """The worker sleeps until there is something. Else it looks by itself, and is not woken in vain."""
@@ -105,8 +106,11 @@ class Store:
         self._worker.start()
         return rows
 
-    def submit(self, batch: RowBatch, done: Done) -> None:
+    def submit(self, batch: RowBatch, done: Done, first: Callable[[], None] | None = None) -> None:
         """Write ``batch`` in one transaction, perhaps together with later ones; then ``done(None)``.
+
+        ``first`` is called from the worker thread before anything of ``batch`` is written, and must not
+        raise: what saves the rows that are about to be replaced.
 
         ``done`` is called exactly once, from the worker thread, and must not raise. After a failure it gets
         a DatabaseError; the rows are kept and tried again with the next batch and at close, so a full disk
@@ -124,6 +128,8 @@ class Store:
             for row in batch.rows:
                 self._pending[row.inode] = row
             self._waiting.append(done)
+            if first is not None:
+                self._first.append(first)
             if self._idle:
                 self._idle = False
                 self._condition.notify()
@@ -165,11 +171,14 @@ class Store:
                 if self._waiting and not self._durable:
                     self._condition.wait_for(lambda: self._closing or self._durable, GATHER_SECONDS)
                 waiting, self._waiting = self._waiting, []
+                first, self._first = self._first, []
                 closing, durable = self._closing, self._durable
                 pending: dict[int, Row | None] = {}
                 # Rows of a failed transaction wait for the next batch: no retries in a circle.
                 if waiting or closing:
                     pending, self._pending = self._pending, {}
+            for call in first:
+                call()
             error = self._write(connection, pending, durable) if pending else None
             if error is None:
                 since_checkpoint += sum(

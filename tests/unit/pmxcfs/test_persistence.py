@@ -23,9 +23,16 @@ class FakeStore:
         self.dones: list[Callable[[Exception | None], None]] = []
         self.full = False
 
-    def submit(self, batch: RowBatch, done: Callable[[Exception | None], None]) -> None:
+    def submit(
+        self,
+        batch: RowBatch,
+        done: Callable[[Exception | None], None],
+        first: Callable[[], None] | None = None,
+    ) -> None:
         if self.full:
             raise DatabaseError(["too much waits"])
+        if first is not None:
+            first()
         self.batches.append(batch)
         self.dones.append(done)
 
@@ -139,3 +146,23 @@ def test_a_foreign_state_comes_behind_all_own_changes(setting: Setting) -> None:
         [b"theirs", b"__version__"],
     ]
     assert setting.persistence.tree is other
+
+
+def test_what_is_lost_is_saved_before_its_rows_are_replaced(setting: Setting) -> None:
+    saved: list[int] = []
+    setting.tree.create(b"mine", 0, NOW, NOW)
+    setting.persistence.save_first(lambda: saved.append(len(setting.store.batches)))
+    setting.persistence.replaced(setting.tree, Tree.new(NOW))
+    assert saved == [1]  # after what was there to be written, before the difference
+    assert [batch.deletes for batch in setting.store.batches] == [(), (2,)]
+    setting.persistence.replaced(Tree.new(NOW), Tree.new(NOW))
+    assert saved == [1]
+
+
+def test_what_is_lost_is_saved_even_if_the_database_takes_nothing(setting: Setting) -> None:
+    saved: list[str] = []
+    setting.store.full = True
+    setting.persistence.save_first(lambda: saved.append("saved"))
+    setting.persistence.replaced(setting.tree, Tree.new(NOW))
+    assert saved == ["saved"]
+    assert len(setting.failures) == 1

@@ -5,6 +5,7 @@ from __future__ import annotations
 import logging
 import queue
 import sqlite3
+import threading
 from collections.abc import Callable, Iterator
 from pathlib import Path
 
@@ -82,6 +83,29 @@ def test_rows_come_back_byte_for_byte(path: Path, opened: Opened, durable: bool)
     store.close()
     _, rows = opened()
     assert rows == [ROOT, FILE, directory]
+
+
+def test_what_comes_first_sees_the_database_as_it_was(path: Path, opened: Opened) -> None:
+    store, _ = opened()
+    write(store, ROOT)
+    seen: list[object] = []
+    looking, go_on = threading.Event(), threading.Event()
+
+    def look() -> None:
+        looking.set()
+        seen.append(go_on.wait(5))
+        seen.append(query(path, "SELECT inode FROM tree"))
+
+    outcome = Outcome()
+    store.submit(RowBatch((), (FILE,)), outcome, look)
+    assert looking.wait(5)
+    later = Outcome()
+    store.submit(RowBatch((), (FILE,)), later)  # nobody waits for it
+    go_on.set()
+    assert outcome.wait() is None
+    assert later.wait() is None
+    assert seen == [True, [(0,)]]
+    assert query(path, "SELECT inode FROM tree ORDER BY inode") == [(0,), (FILE.inode,)]
 
 
 def test_the_file_is_private_before_anything_is_in_it(path: Path, opened: Opened) -> None:
