@@ -87,17 +87,9 @@ def attr_out(attr: bytes, attr_valid: int) -> bytes:
     return ATTR_HEAD.pack(attr_valid, 0) + attr
 
 
-def entry_out(
-    nodeid: int,
-    attr: bytes,
-    entry_valid: int,
-    attr_valid: int,
-    generation: int = 0,
-    *,
-    attr_valid_nsec: int = 0,
-) -> bytes:
+def entry_out(nodeid: int, attr: bytes, entry_valid: int, attr_valid: int, generation: int = 0) -> bytes:
     """Answer to LOOKUP, MKDIR, MKNOD, SYMLINK, LINK: counts one lookup of ``nodeid``, until FORGET."""
-    return ENTRY_HEAD.pack(nodeid, generation, entry_valid, attr_valid, 0, attr_valid_nsec) + attr
+    return ENTRY_HEAD.pack(nodeid, generation, entry_valid, attr_valid, 0, 0) + attr
 
 
 _NO_ATTR: Final = bytes(ATTR.size)

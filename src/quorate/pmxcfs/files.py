@@ -31,9 +31,6 @@ log = logging.getLogger(__name__)
 MAX_AGE: Final = 1.0
 """Seconds for which content of a file that stays open is kept back."""
 
-BRIEF: Final = 1_000_000
-"""Nanoseconds for which the kernel may keep the attributes of a file in the making; it rounds to its tick."""
-
 MAX_UNSENT: Final = 64
 """Files with content that was not sent; beyond it the oldest is sent. Bounds the memory to 64 MiB."""
 
@@ -128,8 +125,8 @@ class Files(MountBase):
         handle, how = self._open_node(node, body.flags)
         if self.submitter.gathers and body.flags & WRITES:
             self._keep(node)
-            node.brief = True
-            return create_out(self._brief_entry(node), handle, how)
+            node.early = node.told = True
+            return create_out(self._early_entry(node), handle, how)
         self.announce(node)
         if node.entry is None and not node.creating:  # refused at once
             self._handles[handle].error = 0  # told now
@@ -417,8 +414,8 @@ class Files(MountBase):
             if parent is not None:
                 parent_id = parent.nodeid
                 self.notices.append(lambda session: session.notify_inval_entry(parent_id, name))
-        if node.brief:
-            node.brief = False
+        if node.early:
+            node.early = node.told = False
             nodeid = node.nodeid
             self.notices.append(lambda session: session.notify_inval_attr(nodeid))
         node.settle()
@@ -521,15 +518,15 @@ class Files(MountBase):
             self.push(next(iter(self._unsent)))
         self._unsent[node] = self.mono()
 
-    def _brief_entry(self, node: Node) -> bytes:
+    def _early_entry(self, node: Node) -> bytes:
         """The answer to CREATE for a file that is not in the tree yet.
 
-        The kernel may keep the attributes while it opens the file, or it would ask for them at once. After a
-        write it asks by itself; for files without one ``_created`` tells it to forget them.
+        The kernel keeps mode and owner, or it would ask for them at the next open. Size and times it asks for
+        anew after a write, and for files without one when ``_created`` tells it to forget them.
         """
         node.lookups += 1
         attr, _ = self.attributes(node)
-        return entry_out(node.nodeid, attr, DAY, 0, attr_valid_nsec=BRIEF)
+        return entry_out(node.nodeid, attr, DAY, DAY)
 
     def _is_cluster_config(self, node: Node) -> bool:
         """Whether it is corosync.conf; its name is looked at first, since every write asks."""
@@ -538,7 +535,7 @@ class Files(MountBase):
 
     def _touched(self, node: Node) -> None:
         assert node.pending is not None
-        node.brief = False
+        node.early = False
         node.pending.time = int(self.now()) & 0xFFFFFFFF
         node.attr = None
 

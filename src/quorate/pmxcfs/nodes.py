@@ -30,10 +30,10 @@ class Node:
     __slots__ = (
         "attr",
         "awaited",
-        "brief",
         "cached",
         "creating",
         "done",
+        "early",
         "entry",
         "error",
         "ghost",
@@ -78,8 +78,8 @@ class Node:
         self.creating = False
         self.held = False
         """That CREATE was not sent yet: it goes out together with the content."""
-        self.brief = False
-        """The kernel was given provisional attributes for a moment, and nothing was written since."""
+        self.early = False
+        """The kernel was given provisional attributes, and nothing was written since."""
         self.parent: Node | None = None
         self.name = b""
         """Its name there; of a removed file: the path that it had."""

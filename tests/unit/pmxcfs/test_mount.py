@@ -649,6 +649,34 @@ def test_a_new_file_without_content_is_sent_too_and_its_first_attributes_are_for
     assert ("attr", nodeid) in kernel.notices()
 
 
+def test_mode_and_owner_of_a_new_file_are_kept_until_they_change() -> None:
+    """For size and times the kernel asks after each write; for the rest it would at the next open."""
+    kernel = Kernel()
+    _, answer, fh = kernel.create(b"new")
+    assert isinstance(answer, bytes)
+    nodeid, _, _, valid, _, _ = ENTRY_HEAD.unpack_from(answer)
+    assert valid == 86400
+    kernel.write(fh, 0, b"text")
+    kernel.ask("flush", 0, r.FlushIn(fh, 0))
+    kernel.cluster.deliver()
+    assert kernel.notices() == []
+    kernel.cluster.remote(FsMessage(FsOp.WRITE, b"new", None, b"theirs", 0, True))
+    assert kernel.notices() == [("data", nodeid)]
+
+
+@pytest.mark.parametrize("delivered", [0, 1, 2])
+def test_a_new_files_mode_is_forgotten_when_the_quorum_changes(delivered: int) -> None:
+    kernel = Kernel()
+    _, answer, fh = kernel.create(b"new")
+    assert isinstance(answer, bytes)
+    nodeid = ENTRY_HEAD.unpack_from(answer)[0]
+    kernel.write(fh, 0, b"text")
+    kernel.ask("flush", 0, r.FlushIn(fh, 0))
+    kernel.cluster.deliver(delivered)
+    kernel.mount.quorum_changed()
+    assert ("attr", nodeid) in kernel.notices()
+
+
 def test_who_looks_at_the_directory_has_new_files_sent() -> None:
     kernel = Kernel()
     kernel.create(b"one")
