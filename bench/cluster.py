@@ -15,6 +15,9 @@ from lab.handmade import corosync_conf, wait_quorate
 
 TOKEN = 3000
 """ms, as pvecm's default for small clusters: the bench loads the machine, and membership must not flap."""
+RESTING = 0.1
+"""Processors in use by a lab in which nothing happens: its Corosyncs pass the token now and then."""
+CALM_PERIOD, CALM_SECONDS = 0.1, 5.0
 SOURCE = Path(__file__).resolve().parent.parent / "src"
 QUIET_UNITS = ("pvedaemon", "pveproxy", "pvestatd")
 PID_FILE = "/run/pve-cluster.pid"
@@ -69,6 +72,30 @@ def settle(node: Node, *, quiet: float = 1.0) -> None:
         return time.monotonic() - last[1] >= quiet
 
     wait_for(still, timeout=60, what=f"the daemon of {node.name} to be done with its database")
+
+
+def calm(lab: Lab) -> None:
+    """Wait until the lab's processes rest: daemons write to their databases for a while after the last
+    answer, on all nodes and on the processor of the next measurement. Given up after CALM_SECONDS."""
+    last = [used(lab), time.monotonic()]
+    begin = last[1]
+
+    def rests() -> bool:
+        now = [used(lab), time.monotonic()]
+        share = (now[0] - last[0]) / (now[1] - last[1])
+        last[:] = now
+        return share < RESTING or now[1] - begin > CALM_SECONDS
+
+    while True:
+        time.sleep(CALM_PERIOD)
+        if rests():
+            return
+
+
+def used(lab: Lab) -> float:
+    """Seconds of processor time of all processes of the lab so far."""
+    text = (lab.record.cgroup / "cpu.stat").read_text()
+    return int(dict(line.split() for line in text.splitlines())["usage_usec"]) / 1e6
 
 
 def memory(node: Node) -> tuple[float, float]:

@@ -50,6 +50,7 @@ REPEATED = (
     Line("stat on tmpfs", "1/s", None, 5000, scale=0, operation="stat_tmpfs"),
     Line("readdir 300", "1/s", _rate(4_400), 200, scale=0, operation="readdir"),
     Line("ls -l 300", "1/s", _rate(1_300), 60, scale=0, operation="readdir_stat"),
+    Line("ls -l 300 on tmpfs", "1/s", None, 60, scale=0, operation="readdir_stat_tmpfs"),
     Line("read_512k", "1/s", _rate(2_000), 100, scale=0),
     Line("write_512k at once", "ms", None, 8, scale=1e3, operation="write_512k"),
     Line(

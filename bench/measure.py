@@ -66,9 +66,19 @@ class Figures:
 
 
 def rounds(
-    echo: Agent, client: Agent, figures: Mapping[str, Figures], count: int, *, only: str, report: Report
+    echo: Agent,
+    client: Agent,
+    figures: Mapping[str, Figures],
+    count: int,
+    *,
+    only: str,
+    calm: Callable[[], None],
+    report: Report,
 ) -> None:
-    """All repeated lines, ``count`` times, in turn for each directory: what disturbs one disturbs all."""
+    """All repeated lines, ``count`` times, in turn for each directory: what disturbs one disturbs all.
+
+    ``calm`` waits until the lab has done what the line before left behind.
+    """
     directories = list(figures)
     chosen = [line for line in REPEATED if only in line.name]
     for directory in directories:
@@ -79,6 +89,7 @@ def rounds(
             if line not in chosen and not _needed(line, chosen):
                 continue
             for directory in directories:
+                calm()
                 trip = echo.ask(count=R_COUNT, size=64, pipelined=False)["median"]
                 answer = client.ask(
                     operation=line.operation or line.name, directory=directory, count=line.count

@@ -11,6 +11,7 @@ from __future__ import annotations
 
 import json
 import os
+import shutil
 import statistics
 import sys
 import threading
@@ -19,6 +20,7 @@ from collections.abc import Callable
 
 KIB = b"k" * 1024
 BIG = b"b" * (512 << 10)
+BUFFER = bytearray(1 << 20)
 PAGE = 4096
 ENTRIES = 300
 THREADS = 8
@@ -35,13 +37,13 @@ def write(path: str, data: bytes, step: int = 0) -> None:
         os.close(fd)
 
 
-def read(path: str) -> bytes:
+def read(path: str) -> int:
+    """Into memory that is there: a new MiB for each call costs as much as reading a small file."""
     fd = os.open(path, os.O_RDONLY)
     try:
-        data = os.read(fd, 1 << 20)
+        return os.readv(fd, [BUFFER])
     finally:
         os.close(fd)
-    return data
 
 
 def timed(count: int, call: Callable[[int], object]) -> Answer:
@@ -142,16 +144,7 @@ class Client:
         return timed(count, lambda _: os.stat(path))
 
     def stat_tmpfs(self, count: int) -> Answer:
-        """As deep as the other one."""
-        directory = f"/dev/shm/quorate-{os.getpid()}/bench"
-        os.makedirs(directory)
-        path = f"{directory}/small"
-        write(path, KIB)
-        try:
-            return timed(count, lambda _: os.stat(path))
-        finally:
-            os.unlink(path)
-            os.removedirs(directory)
+        return in_memory(lambda twin: twin.stat(count))
 
     def readdir(self, count: int) -> Answer:
         path = self.path("list")
@@ -170,6 +163,9 @@ class Client:
                 os.close(fd)
 
         return timed(count, look)
+
+    def readdir_stat_tmpfs(self, count: int) -> Answer:
+        return in_memory(lambda twin: twin.readdir_stat(count))
 
     def write_512k(self, count: int) -> Answer:
         return timed(count, lambda _: write(self.path("written"), BIG))
@@ -212,6 +208,17 @@ class Client:
             if directory != self.directory:
                 os.rmdir(directory)
         return {}
+
+
+def in_memory(measure: Callable[[Client], Answer]) -> Answer:
+    """The same on tmpfs, as deep: what this machine's kernel can do at best."""
+    top = f"/dev/shm/quorate-{os.getpid()}"
+    twin = Client(f"{top}/bench")
+    try:
+        twin.prepare(0)
+        return measure(twin)
+    finally:
+        shutil.rmtree(top)
 
 
 def main() -> None:

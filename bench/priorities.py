@@ -25,8 +25,11 @@ _SCHED_SETATTR = 314  # the same number on all 64-bit x86 kernels; elsewhere it 
 _ATTRIBUTES = struct.Struct("=IIQiIQQQ")
 
 
-def place(lab: Lab, *, apart: bool) -> None:
+def place(lab: Lab, *, apart: bool, measured: Node | None = None) -> None:
     """Put the Corosyncs of all nodes on one processor and everything else of the lab on the others, or not.
+
+    With ``measured``: everything else of this node alone. What the other nodes do besides is where the
+    Corosyncs are then: on real nodes nobody else takes the processors of a node.
 
     On real nodes nothing but a node's own Corosync preempts its daemon. Here the Corosyncs of all nodes turn
     the token without a pause, with real-time priority, on the processors of one machine: left alone they take
@@ -36,11 +39,14 @@ def place(lab: Lab, *, apart: bool) -> None:
     everything = os.sched_getaffinity(0)
     corosync = {min(everything)} if apart and len(everything) > 1 else everything
     others = everything - corosync or everything
-    for pid in _pids(lab.record.cgroup):
-        with suppress(OSError):  # it ended meanwhile
-            mine = corosync if Path(f"/proc/{pid}/comm").read_text().strip() == "corosync" else others
-            for task in Path(f"/proc/{pid}/task").iterdir():
-                os.sched_setaffinity(int(task.name), mine)
+    for node in lab.nodes:
+        elsewhere = measured is not None and node.name != measured.name
+        for pid in _pids(lab.record.cgroup / node.name):
+            with suppress(OSError):  # it ended meanwhile
+                rings = Path(f"/proc/{pid}/comm").read_text().strip() == "corosync"
+                mine = corosync if rings or elsewhere else others
+                for task in Path(f"/proc/{pid}/task").iterdir():
+                    os.sched_setaffinity(int(task.name), mine)
 
 
 def prefer(lab: Lab, measured: Node | None = None) -> None:

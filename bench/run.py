@@ -15,7 +15,7 @@ from typing import Any
 from bench import measure
 from bench.agents import client, round_trip
 from bench.arguments import PARTS
-from bench.cluster import measured_cluster
+from bench.cluster import calm, measured_cluster
 from bench.lines import NODES
 from bench.measure import TREE, Figures
 from bench.priorities import place, prefer
@@ -77,14 +77,25 @@ def _measure(
         }
         if "ops" in parts:
             if own_lab:
-                place(lab, apart=apart)
+                place(lab, apart=apart, measured=node)
                 prefer(lab, node)
-            measure.rounds(echo, operations, figures, rounds, only=arguments.only, report=_say)
+            measure.rounds(
+                echo,
+                operations,
+                figures,
+                rounds,
+                only=arguments.only,
+                calm=lambda: calm(lab),
+                report=_say,
+            )
         for part, (text, step) in steps.items():
             if part in parts:
                 _say(text)
-                place(lab, apart=apart and part in QUICK)  # also daemons that were started anew
-                prefer(lab, node if part in ("writers", "size") else None)
+                alone = node if part in ("writers", "size") else None
+                place(
+                    lab, apart=apart and part in QUICK, measured=alone
+                )  # also daemons that were started anew
+                prefer(lab, alone)
                 _try(part, step)
         if parts & {"disk", "writers", "size", "join"}:
             operations.ask(operation="clean", directory=TREE, count=0)
@@ -108,7 +119,7 @@ def _other_sizes(figures: Figures, rounds: int, apart: bool) -> None:
         with measured_cluster(nodes) as lab:
             first = lab.nodes[0]
             with client(first) as operations, round_trip(first) as echo:
-                place(lab, apart=apart)
+                place(lab, apart=apart, measured=first)
                 prefer(lab, first)
                 measure.created(figures, line, echo, operations, rounds)
 
