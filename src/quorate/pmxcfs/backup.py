@@ -5,7 +5,7 @@ from __future__ import annotations
 import io
 import os
 import tarfile
-from collections.abc import Iterable
+from collections.abc import Sequence
 from pathlib import Path
 from typing import Final
 
@@ -16,13 +16,17 @@ from quorate.pmxcfs.sync import LostEntry
 PREFIX: Final = "replaced-"
 SUFFIX: Final = ".tar.gz"
 KEEP: Final = files.KEEP
+SMALL: Final = 8 << 20
+"""Bytes up to which an archive is worth compressing: the database waits for it, and 100 MiB take four seconds
+instead of a fifth of one."""
 
 
-def save_lost(directory: Path, lost: Iterable[LostEntry], now: int, *, prefix: str = PREFIX) -> Path:
+def save_lost(directory: Path, lost: Sequence[LostEntry], now: int, *, prefix: str = PREFIX) -> Path:
     """Write one private archive; returns its path. Raises OSError."""
+    level = 1 if sum(len(entry.data or b"") for entry in lost) <= SMALL else 0
     fd, path = files.create_private(directory, prefix, now, SUFFIX)
     with os.fdopen(fd, "wb") as file:
-        with tarfile.open(fileobj=file, mode="w:gz", compresslevel=1) as archive:
+        with tarfile.open(fileobj=file, mode="w:gz", compresslevel=level) as archive:
             for entry in lost:
                 archive.addfile(_header(entry), io.BytesIO(entry.data or b""))
         file.flush()

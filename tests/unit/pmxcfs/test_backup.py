@@ -7,7 +7,9 @@ import stat
 import tarfile
 from pathlib import Path
 
-from quorate.pmxcfs.backup import KEEP, save_lost, summary
+import pytest
+
+from quorate.pmxcfs.backup import KEEP, SMALL, save_lost, summary
 from quorate.pmxcfs.effects import LostEntries
 from quorate.pmxcfs.sync import LostEntry
 
@@ -32,6 +34,18 @@ def test_archive(tmp_path: Path) -> None:
         content = archive.extractfile(members[1])
         assert content is not None
         assert content.read() == b"secret"
+
+
+@pytest.mark.parametrize(("size", "compressed"), [(SMALL, True), (SMALL + 1, False)])
+def test_a_large_archive_is_not_compressed(tmp_path: Path, size: int, compressed: bool) -> None:
+    lost = (LostEntry(b"big", 8, 5, 1, 1_700_000_000, bytes(size), True),)
+    path = save_lost(tmp_path, lost, 1_700_000_100)
+    assert (path.stat().st_size < size // 10) is compressed
+    with tarfile.open(path) as archive:
+        [member] = archive.getmembers()
+        content = archive.extractfile(member)
+        assert content is not None
+        assert content.read() == bytes(size)
 
 
 def test_the_newest_are_kept(tmp_path: Path) -> None:
