@@ -23,7 +23,8 @@ pytestmark = [
 ]
 
 EXTRA = """
-from quorate.api import listener, throttle
+from quorate.api import listener, server, throttle
+server.BODY_SECONDS = 2.0
 listener.HEADER_SECONDS = 2.0
 listener.FIRST_BYTE_SECONDS = 2.0
 throttle.CLIENT_FAILURES = 3
@@ -74,6 +75,28 @@ def test_headers_that_drip_are_cut(host: ApiHost) -> None:
                 connection.sendall(b"X-A: b\r\n")
                 time.sleep(0.3)
         assert time.monotonic() - started < 15
+
+
+def test_a_body_that_drips_is_refused(host: ApiHost, alice: Session) -> None:
+    with _connect(host) as connection:
+        connection.sendall(
+            b"POST /api2/json/access/ticket HTTP/1.1\r\nHost: x\r\nContent-Length: 5000\r\n"
+            b"Content-Type: application/x-www-form-urlencoded\r\n\r\n"
+        )
+        started = time.monotonic()
+        connection.settimeout(0.3)
+        answer = b""
+        while not answer and time.monotonic() - started < 20:
+            with contextlib.suppress(ConnectionError, ssl.SSLError):
+                connection.sendall(b"x")
+            with contextlib.suppress(TimeoutError):
+                answer = connection.recv(65536)
+        connection.settimeout(30)
+        answer += _until_closed(connection)  # it is not waited for the rest
+    head = answer.decode().partition("\r\n\r\n")[0].split("\r\n")
+    assert head[0] == "HTTP/1.1 500 the body did not arrive within 2 s"
+    assert "connection: close" in [line.lower() for line in head]
+    assert host.api("GET", "/version", alice).status == 200
 
 
 def test_who_says_nothing_is_cut(host: ApiHost) -> None:

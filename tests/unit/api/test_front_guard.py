@@ -4,14 +4,18 @@ from __future__ import annotations
 
 import asyncio
 import json
-from collections.abc import Awaitable, Callable
+import threading
+from collections.abc import Awaitable, Callable, Iterator
 from pathlib import Path
 
 import pytest
 
-from quorate.api import front
+from quorate.api import calls, front, privileged
+from quorate.api.executor import Executor
 from quorate.api.front import Front
+from quorate.api.gate import Gate
 from quorate.api.operations import make_router
+from quorate.api.privileged import Privileged
 from quorate.api.protocol import Answer, Request, failure
 from quorate.api.server import Outcome
 from quorate.api.throttle import CLIENT_FAILURES
@@ -126,3 +130,84 @@ def test_a_token_that_cannot_be_checked_is_not_refused(
             assert "Input/output error" in json.loads(outcome.answer.body)["message"]
 
     _with_front(tmp_path, use)
+
+
+# -- what hangs -------------------------------------------------------------------------------------------
+
+
+@pytest.fixture
+def hang() -> Iterator[Callable[..., object]]:
+    """A function that does not return before the test's end."""
+    end = threading.Event()
+
+    def function(*_arguments: object, **_options: object) -> object:
+        assert end.wait(60)
+        raise ApiError(500, "it went on")
+
+    yield function
+    end.set()
+
+
+@pytest.mark.parametrize("form", ["json", "extjs"])
+def test_an_operation_that_hangs_is_answered(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch, hang: Callable[..., object], form: str
+) -> None:
+    monkeypatch.setattr(front, "RUN_SECONDS", 0.1)
+
+    async def use(asker: Asker) -> None:
+        with monkeypatch.context() as patched:
+            patched.setattr(calls, "run_operation", hang)
+            outcome = await asker.as_user("alice@pve", "GET", f"/api2/{form}/version")
+        told = json.loads(outcome.answer.body)
+        assert told["status" if form == "extjs" else "message"] == (
+            500 if form == "extjs" else "version failed: got timeout\n"
+        )
+        assert "version failed: got timeout" in told["message"]
+        assert outcome.answer.status == (200 if form == "extjs" else 500)
+        # Others are served meanwhile: it took one thread of many.
+        monkeypatch.setattr(front, "RUN_SECONDS", 60.0)
+        assert (await asker.as_user("alice@pve", "GET", f"/api2/{form}/version")).answer.status == 200
+
+    _with_front(tmp_path, use)
+
+
+HANGS = "got timeout while reading /etc/pve - does the cluster file system hang?"
+
+
+def test_who_calls_is_not_found_out_while_the_file_system_hangs(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch, hang: Callable[..., object]
+) -> None:
+    monkeypatch.setattr(front, "DECIDE_SECONDS", 0.1)
+
+    async def use(asker: Asker) -> None:
+        for name, target in (("decide", "/api2/json/version"), ("authenticate", "/api2/events")):
+            with monkeypatch.context() as patched:
+                patched.setattr(Gate, name, hang)
+                outcome = await asker.as_user("alice@pve", "GET", target)
+            assert outcome.answer.status == 500
+            assert not outcome.slow
+            assert "got timeout" in outcome.answer.reason
+        with monkeypatch.context() as patched:
+            patched.setattr("quorate.api.webfiles.WebFiles.answer", hang)
+            outcome = await asker.ask("GET", "/index.html")
+        assert "got timeout while reading the file '/index.html'" in outcome.answer.reason
+
+    _with_front(tmp_path, use)
+
+
+def test_the_privileged_half_answers_while_the_file_system_hangs(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch, hang: Callable[..., object]
+) -> None:
+    monkeypatch.setattr(privileged, "DECIDE_SECONDS", 0.1)
+    monkeypatch.setattr(Gate, "decide", hang)
+
+    async def main() -> None:
+        world = AccessWorld(tmp_path)
+        half = Privileged(world.settings, make_router(), "n1", Executor(lambda job: job))
+        try:
+            outcome = await half.handle(Request("GET", "/api2/json/access/tfa", {}, b"", "192.0.2.7"))
+        finally:
+            half.close()
+        assert (outcome.answer.status, json.loads(outcome.answer.body)["message"].strip()) == (500, HANGS)
+
+    asyncio.run(main())
