@@ -25,18 +25,28 @@ def only_one(path: Path) -> Iterator[None]:
             fcntl.flock(lock, fcntl.LOCK_EX | fcntl.LOCK_NB)
         except BlockingIOError:
             raise AlreadyRunningError(f"it runs already, as process {_holder(path)}") from None
-        path.unlink(missing_ok=True)
-        file = os.open(path, os.O_WRONLY | os.O_CREAT | os.O_EXCL | os.O_CLOEXEC, 0o644)
-        try:
-            os.write(file, f"{os.getpid()}\n".encode())
-        finally:
-            os.close(file)
+        name_process(path)
         try:
             yield
         finally:
             path.unlink(missing_ok=True)
     finally:
         os.close(lock)
+
+
+def name_process(path: Path) -> None:
+    """Name this process in a new file in the place of what is there; follows no links. Raises OSError."""
+    path.unlink(missing_ok=True)
+    file = os.open(path, os.O_WRONLY | os.O_CREAT | os.O_EXCL | os.O_CLOEXEC, 0o644)
+    try:
+        os.write(file, f"{os.getpid()}\n".encode())
+    finally:
+        os.close(file)
+
+
+def names_process(path: Path) -> bool:
+    """Whether this process is the one that the file names."""
+    return _holder(path) == str(os.getpid())
 
 
 def _holder(path: Path) -> str:

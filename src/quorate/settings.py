@@ -135,6 +135,15 @@ class Settings:
         return self.at("/run/pvedaemon/api.sock")
 
     @property
+    def daemon_pidfile(self) -> Path:
+        return self.at("/run/pvedaemon.pid")
+
+    @property
+    def proxy_pidfile(self) -> Path:
+        """In a directory of the web user's own."""
+        return self.at("/run/pveproxy/pveproxy.pid")
+
+    @property
     def graph_dir(self) -> Path:
         """Images of figures that were asked for lately."""
         return self.at("/run/pvedaemon/graphs")

@@ -363,6 +363,8 @@ def test_the_four_words(lab: Lab, token: dict[str, str], service: str) -> None:
     path = "/api2/json/version" if service == "pveproxy" else "/api2/json/nodes/n3/services"
     assert node.run([service, "status"]).stdout == "running\n"
     main, before = _property(node, service, "MainPID"), _workers(node, service)
+    pidfile = f"/run/{'pveproxy/' if service == 'pveproxy' else ''}{service}.pid"
+    assert node.read_file(pidfile) == f"{main}\n"
 
     def use() -> None:
         assert ask(node, "GET", path, token).status == 200
@@ -378,6 +380,7 @@ def test_the_four_words(lab: Lab, token: dict[str, str], service: str) -> None:
     assert node.run([service, "status"]).stdout == "running\n"
     node.run([service, "stop"])
     assert node.run([service, "status"]).stdout == "stopped\n"
+    assert node.run(["test", "-e", pidfile], check=False).returncode == 1
     node.run([service, "start"])
     assert node.run([service, "status"]).stdout == "running\n"
     wait_api(node)

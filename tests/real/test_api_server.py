@@ -297,6 +297,16 @@ def test_socket_is_for_root_and_the_front_only(host: ApiHost) -> None:
     assert Path("/proc", str(host.processes["pveproxy"].pid)).stat().st_uid != 0
 
 
+def test_the_supervisors_are_named_in_files(host: ApiHost) -> None:
+    web_user = Path("/proc", str(host.processes["pveproxy"].pid)).stat().st_uid
+    for file, name, owner in (
+        (host.settings.daemon_pidfile, "pvedaemon", 0),
+        (host.settings.proxy_pidfile, "pveproxy", web_user),
+    ):
+        assert file.read_text() == f"{host.processes[name].pid}\n"
+        assert (file.stat().st_uid, file.stat().st_mode & 0o777) == (owner, 0o644)
+
+
 def test_keep_alive_answers_many_requests(host: ApiHost, alice: Session) -> None:
     connection = host._tls()
     try:

@@ -87,7 +87,16 @@ def run_privileged(settings: Settings) -> None:
         serve_privileged(settings, listening, tell)
 
     place = str(settings.api_socket)
-    run_service(Service(what=place, place=lambda: place, prepare=lambda: None, listen=listen, serve=serve))
+    run_service(
+        Service(
+            what=place,
+            place=lambda: place,
+            prepare=lambda: None,
+            listen=listen,
+            serve=serve,
+            pidfile=settings.daemon_pidfile,
+        )
+    )
 
 
 def run_front(settings: Settings, port: int = API_PORT, host: str | None = None) -> None:
@@ -111,6 +120,7 @@ def run_front(settings: Settings, port: int = API_PORT, host: str | None = None)
             prepare=lambda: _become_web_user(settings),
             listen=lambda place: open_socket(port, place or None),
             serve=serve,
+            pidfile=settings.proxy_pidfile,
         )
     )
 
@@ -122,10 +132,10 @@ def _become_web_user(settings: Settings) -> None:
         entry = pwd.getpwnam(GROUP)
     except KeyError as err:
         raise ServiceError(f"there is no user '{GROUP}' to run as") from err
-    directory = settings.proxy_log_dir
-    with contextlib.suppress(OSError):
-        directory.mkdir(mode=0o700, parents=True, exist_ok=True)
-        os.chown(directory, entry.pw_uid, entry.pw_gid)
+    for directory, mode in ((settings.proxy_log_dir, 0o700), (settings.proxy_pidfile.parent, 0o755)):
+        with contextlib.suppress(OSError):
+            directory.mkdir(mode=mode, parents=True, exist_ok=True)
+            os.chown(directory, entry.pw_uid, entry.pw_gid)
     os.setgroups([])
     os.setgid(entry.pw_gid)
     os.setuid(entry.pw_uid)

@@ -10,6 +10,7 @@ What is imported here stays in memory twice: it is little.
 
 from __future__ import annotations
 
+import contextlib
 import ctypes
 import errno
 import json
@@ -21,10 +22,12 @@ import sys
 import time
 from collections.abc import Callable
 from dataclasses import dataclass
+from pathlib import Path
 from typing import Any, Final
 
 from quorate.api.restarting import answer
 from quorate.api.supervision import Answer, Effect, Exit, Renew, Send, Spawn, Workers
+from quorate.pidfile import name_process, names_process
 
 _log = logging.getLogger(__name__)
 
@@ -57,6 +60,7 @@ class Service:
     ``prepare``: once, before anything is opened; ``listen``: the socket for a place (OSError where that is
     not to be had); ``serve``: a worker's life: serve on the socket, call ``tell`` when it does; after
     SIGHUP take no new connections, call ``tell`` again, finish and return; return after SIGTERM.
+    ``pidfile`` names the supervisor for whoever watches processes by such files; nothing here reads it.
     """
 
     what: str
@@ -64,6 +68,7 @@ class Service:
     prepare: Callable[[], None]
     listen: Callable[[str], socket.socket]
     serve: Callable[[socket.socket, Tell], None]
+    pidfile: Path
 
 
 def run_service(service: Service) -> None:
@@ -106,6 +111,7 @@ class _Supervisor:
                 leaving=set(state["leaving"]),
                 askers=set(state["askers"]),
             )
+        self._write_pid()
         self._fresh = told is None
         self._ended: Exit | None = None
 
@@ -116,8 +122,21 @@ class _Supervisor:
         while self._ended is None:
             self._carry_out(self._events())
         self._socket.close()
+        if names_process(self._service.pidfile):
+            with contextlib.suppress(OSError):
+                self._service.pidfile.unlink()
         if self._ended.failed:
             raise ServiceError("there is no worker any more: see what it said before")
+
+    def _write_pid(self) -> None:
+        """What executed itself anew has kept its id, and the file."""
+        path = self._service.pidfile
+        if names_process(path):
+            return
+        try:
+            name_process(path)
+        except OSError as err:
+            _log.warning("unable to write '%s': %s", path, err.strerror)
 
     def _events(self) -> list[Effect]:
         """Wait for what happens next."""

@@ -186,7 +186,8 @@ def serve(listening, tell):
         client.sendall(word.encode())
         client.close()
 supervisor.ADDRESS_SECONDS = float(os.environ.get("ADDRESS_SECONDS", "5"))
-run_service(Service(what="a port", place=place, prepare=lambda: None, listen=listen, serve=serve))
+run_service(Service(what="a port", place=place, prepare=lambda: None, listen=listen, serve=serve,
+                    pidfile=base / "pid"))
 """
 
 
@@ -272,6 +273,38 @@ def test_the_supervisor_executes_itself_and_goes_on_restarting(host: _Host) -> N
     host.process.send_signal(signal.SIGTERM)
     assert host.process.wait(30) == 0
     assert host.ask() == ""
+
+
+def test_the_file_names_the_supervisor_as_long_as_it_is_there(host: _Host) -> None:
+    file = host.base / "pid"
+    assert file.read_text() == f"{host.process.pid}\n"
+    made = file.stat().st_ino
+    host.say("two")
+    host.restart()
+    host.wait(lambda: b"QUORATE_SUPERVISOR=" in Path(f"/proc/{host.process.pid}/environ").read_bytes())
+    host.wait(lambda: host.ask().startswith("two "))
+    assert (file.read_text(), file.stat().st_ino) == (f"{host.process.pid}\n", made)
+    host.process.send_signal(signal.SIGTERM)
+    assert host.process.wait(30) == 0
+    assert not file.exists()
+
+
+def test_the_file_of_another_one_is_left(host: _Host) -> None:
+    file = host.base / "pid"
+    file.write_text("1\n")
+    host.process.send_signal(signal.SIGTERM)
+    assert host.process.wait(30) == 0
+    assert file.read_text() == "1\n"
+
+
+def test_a_file_that_cannot_be_written_is_said_and_no_reason_not_to_serve(tmp_path: Path) -> None:
+    (tmp_path / "pid").mkdir()
+    found = _Host(tmp_path)
+    try:
+        assert f"unable to write '{tmp_path / 'pid'}': Is a directory" in found.log()
+    finally:
+        found.process.terminate()
+        assert found.process.wait(30) == 0
 
 
 def test_who_asks_waits_until_the_old_worker_takes_no_more_connections(host: _Host) -> None:
