@@ -460,7 +460,8 @@ class Operation:
     protected: must run as root (passed on to the privileged half); proxyto_node: runs on the node
     named by the ``node`` placeholder; allow_token: may be called with an API token; returns: what the
     handler's result looks like, as a declaration (String, Integer, Object, Array ... or NULL); is_image:
-    the result is an image, which the format ``png`` gives by itself.
+    the result is an image, which the format ``png`` gives by itself; may_be_text: with some parameters the
+    answer is plain text without an envelope.
     """
 
     method: Method
@@ -475,6 +476,7 @@ class Operation:
     proxyto_node: bool = False
     allow_token: bool = True
     is_image: bool = False
+    may_be_text: bool = False
 
     def call(self, ctx: Context, params: Mapping[str, object], *, words: bool = False) -> object:
         """Check the parameters (ApiError 400) and run the handler."""

@@ -160,8 +160,11 @@ def _responses(operation: Operation) -> Schema:
         text = "What waits for being applied, as a unified diff; absent if nothing does."
         properties["changes"] = {"type": "string", "description": text}
     envelope = {"type": "object", "properties": properties, "required": ["data"]}
+    content: Schema = {"application/json": {"schema": envelope}}
+    if operation.may_be_text:
+        content["text/plain"] = {"schema": {"type": "string"}}
     return {
-        "200": {"description": "Done.", "content": {"application/json": {"schema": envelope}}},
+        "200": {"description": "Done.", "content": content},
         "400": {"$ref": "#/components/responses/Refused"},
         "401": {"$ref": "#/components/responses/Unauthorized"},
         "403": {"$ref": "#/components/responses/Refused"},

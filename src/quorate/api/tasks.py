@@ -312,6 +312,7 @@ OPERATIONS: Final = [
             paged=True,
         ),
         permission=All(note=f"{_OWN} With 'download' the answer is the log as plain text."),
+        may_be_text=True,
         protected=True,
         proxyto_node=True,
     ),

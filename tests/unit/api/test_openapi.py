@@ -67,6 +67,17 @@ def test_one_operation() -> None:
     assert entry["x-runs-on"] == "{node}"
 
 
+def test_what_may_come_as_a_text() -> None:
+    document = cast(dict[str, Any], openapi(all_operations()))
+    texts = {
+        path: entry["responses"]["200"]["content"]["text/plain"]
+        for path, methods in document["paths"].items()
+        for entry in methods.values()
+        if "text/plain" in entry["responses"]["200"]["content"]
+    }
+    assert texts == {"/nodes/{node}/tasks/{upid}/log": {"schema": {"type": "string"}}}  # with 'download'
+
+
 def test_query_and_open_operations() -> None:
     operation = _operation(
         path="/x", parameters={"type": String(enum=("a", "b"), optional=True)}, permission=WORLD
