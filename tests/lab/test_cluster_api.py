@@ -75,6 +75,9 @@ def test_the_cluster_through_one_node(lab: Lab) -> None:
         assert {entry["name"] for entry in join["nodelist"]} == {"n1", "n2", "n3"}
         assert len(join["nodelist"][0]["pve_fp"]) == 95
         assert {entry["node"] for entry in client.cluster.config.nodes.get()} == {"n1", "n2", "n3"}
+        assert client.cluster.config.totem.get()["cluster_name"] == "lab"
+        assert int(client.cluster.config.apiversion.get()) == 1
+        assert client.cluster.config.qdevice.get() == {}  # there is none
         client.cluster.options.put(keyboard="de", max_workers=7)
         options = proxmoxer_of(n2).cluster.options.get()  # told to the others
         assert (options["keyboard"], options["max_workers"]) == ("de", "7")
@@ -100,11 +103,16 @@ def test_another_node_through_the_first(lab: Lab) -> None:
         assert node.services("corosync").state.get()["active-state"] == "active"
         assert node.time.get()["timezone"]
         assert node.syslog.get(limit=5)
+        file = ["test", "-s", "/var/lib/rrdcached/db/pve-node-9.0/n2"]
+        wait_for(lambda: n2.run(file, check=False).returncode == 0, timeout=60, what="figures of n2")
+        assert node.rrddata.get(timeframe="hour", cf="AVERAGE")[-1]["time"] > 0
         upid = node.services("sshd").restart.post()
         assert upid.startswith("UPID:n2:")
         done = Tasks.blocking_status(client, upid, timeout=60, polling_interval=0.5)
         assert (done["status"], done["node"]) == ("stopped", "n2")
-        assert node.tasks(upid).log.get()[-1]["t"].startswith("TASK ")
+        lines = node.tasks(upid).log.get()
+        assert lines[-1]["t"].startswith("TASK ")
+        assert node.tasks(upid).log.get(start=len(lines) - 1, limit=1) == lines[-1:]
         assert upid in [entry["upid"] for entry in node.tasks.get(typefilter="srvrestart")]
         wait_for(
             lambda: upid in [entry["upid"] for entry in client.cluster.tasks.get()],
@@ -118,6 +126,28 @@ def test_another_node_through_the_first(lab: Lab) -> None:
         with pytest.raises(ResourceException) as wrong:
             node.tasks.get(limit="x")
         assert (wrong.value.status_code, "limit" in wrong.value.errors) == (400, True)
+
+    outside(lab, use)
+
+
+def test_a_member_is_entered_and_removed(lab: Lab) -> None:
+    """What a joining node asks for, and what an administrator does with a node that is gone."""
+    n1 = lab.node("n1")
+
+    def use() -> None:
+        client = proxmoxer_of(n1)
+        elsewhere = proxmoxer_of(lab.node("n3")).cluster.config.nodes
+        links = {f"link{number}": f"10.77.{number}.99" for number in range(2)}
+        admitted = client.cluster.config.nodes("n9").post(**links, apiversion=1)
+        try:
+            assert len(admitted["corosync_authkey"]) == 256
+            assert "name: n9" in admitted["corosync_conf"]
+            entries = {entry["node"]: entry["ring1_addr"] for entry in elsewhere.get()}
+            assert sorted(entries) == ["n1", "n2", "n3", "n9"]
+            assert entries["n9"] == links["link1"]
+        finally:
+            assert client.cluster.config.nodes("n9").delete() is None
+        assert sorted(entry["node"] for entry in elsewhere.get()) == ["n1", "n2", "n3"]
 
     outside(lab, use)
 

@@ -5,12 +5,14 @@ from __future__ import annotations
 from collections.abc import Callable, Iterator
 
 import pytest
+from proxmoxer import ProxmoxAPI
 
-from lab import Lab, wait_for
+from lab import Lab, Node, wait_for
 from lab.base import ROOT_PASSWORD
 from lab.cluster import fingerprint, is_writable, set_token, wait_api, wait_mounted, wait_writable
 from lab.handmade import TEST_TOKEN, wait_quorate
 from tests.lab.conftest import Laboratories
+from tests.lab.support_network import outside, proxmoxer_of
 from tests.lab.support_pvecm import (
     JOIN_LIMIT,
     Api,
@@ -23,6 +25,9 @@ from tests.lab.support_pvecm import (
     wait_members,
 )
 
+# the certificates are the cluster's own
+pytestmark = pytest.mark.filterwarnings("ignore::urllib3.exceptions.InsecureRequestWarning")
+
 
 @pytest.fixture(scope="module")
 def lab(laboratories: Laboratories) -> Iterator[Lab]:
@@ -31,6 +36,13 @@ def lab(laboratories: Laboratories) -> Iterator[Lab]:
             wait_mounted(node)
             wait_api(node)
         yield made
+
+
+def by_proxmoxer(lab: Lab, server: Node, call: Callable[[ProxmoxAPI], str]) -> str:
+    """What a call of a proxmoxer client of this node gives."""
+    results: list[str] = []
+    outside(lab, lambda: results.append(call(proxmoxer_of(server))))
+    return results[0]
 
 
 def test_create_over_the_api_is_a_task(lab: Lab, allow_warnings: Callable[[str], None]) -> None:
@@ -42,7 +54,9 @@ def test_create_over_the_api_is_a_task(lab: Lab, allow_warnings: Callable[[str],
     assert (refused.status, set(refused.body["errors"])) == (400, {"clustername"})
     forged = api.call("POST", "/cluster/config", {"clustername": "five"}, without=["CSRFPreventionToken"])
     assert forged.status == 401
-    upid = api.call("POST", "/cluster/config", {"clustername": "five", "link0": n1.address()}).data
+    upid = by_proxmoxer(
+        lab, n1, lambda client: client.cluster.config.post(clustername="five", link0=n1.address())
+    )
     assert upid.startswith("UPID:n1:")
     assert upid.endswith(":clustercreate:five:root@pam:")
     status = api.wait_task("n1", upid)
@@ -88,18 +102,10 @@ def test_join_over_the_api_of_the_joining_node(lab: Lab) -> None:
     )
     assert (preferred["pve_addr"], preferred["pve_fp"]) == (n1.address(), served_fingerprint(n1))
     assert information["totem"]["cluster_name"] == "five"
-    api = Api(n1, n2)
     before = served_fingerprint(n2)
-    upid = api.call(
-        "POST",
-        "/cluster/config/join",
-        {
-            "hostname": preferred["pve_addr"],
-            "fingerprint": preferred["pve_fp"],
-            "password": ROOT_PASSWORD,
-            "link0": n2.address(),
-        },
-    ).data
+    wanted = {"hostname": preferred["pve_addr"], "fingerprint": preferred["pve_fp"]}
+    wanted |= {"password": ROOT_PASSWORD, "link0": n2.address()}
+    upid = by_proxmoxer(lab, n2, lambda client: client.cluster.config.join.post(**wanted))
     # The session at n2 ends with the join: tickets are of the cluster from then on, the certificate is new.
     wait_members(n1, "n1", "n2")
     wait_for(lambda: served_fingerprint(n2) not in ("", before), timeout=60, what="the new certificate of n2")

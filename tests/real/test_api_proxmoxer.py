@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import os
 import sys
+import time
 from collections.abc import Iterator
 from pathlib import Path
 from typing import Any
@@ -70,15 +71,23 @@ def test_version_and_cluster(host: ApiHost, client: Any) -> None:
     assert int(client.cluster.nextid.get()) >= 100
     assert client.cluster.config.nodes.get() == []
     assert isinstance(client.cluster.options.get(), dict)
+    assert client.cluster.config.totem.get() is None  # it is in no cluster
+    assert int(client.cluster.config.apiversion.get()) == 1
+    assert client.cluster.config.qdevice.get() == {}
 
 
 def test_nodes(host: ApiHost, client: Any) -> None:
+    from proxmoxer.core import ResourceException
+
     assert [entry["node"] for entry in client.nodes.get()] == [host.node]
     node = client.nodes(host.node)
     assert node.version.get()["version"]
     assert node.status.get()["memory"]["total"] > 0
     assert isinstance(node.network.get(), list)
     assert isinstance(node.tasks.get(limit=3, source="all"), list)
+    with pytest.raises(ResourceException, match="there are no figures of node") as none:
+        node.rrddata.get(timeframe="hour", cf="AVERAGE")
+    assert none.value.status_code == 500
 
 
 def test_errors_are_those_that_scripts_expect(host: ApiHost, client: Any) -> None:
@@ -127,16 +136,70 @@ def test_users_groups_tokens_and_rules(host: ApiHost, client: Any) -> None:
         client.access.groups("ops").delete()
 
 
+def test_roles_and_realms(client: Any) -> None:
+    client.access.roles.post(roleid="Looker", privs="VM.Audit,Sys.Audit")
+    try:
+        assert set(client.access.roles("Looker").get()) == {"VM.Audit", "Sys.Audit"}
+        client.access.roles("Looker").put(privs="Sys.Syslog", append=1)
+        assert set(client.access.roles("Looker").get()) == {"VM.Audit", "Sys.Audit", "Sys.Syslog"}
+        assert {entry["roleid"] for entry in client.access.roles.get()} >= {"Looker", "Administrator"}
+    finally:
+        client.access.roles("Looker").delete()
+    ldap = {"server1": "10.0.0.8", "base_dn": "dc=lab", "user_attr": "uid"}
+    client.access.domains.post(realm="corp", type="ldap", **ldap)
+    try:
+        client.access.domains("corp").put(comment="a directory")
+        assert client.access.domains("corp").get()["comment"] == "a directory"
+        assert {entry["realm"] for entry in client.access.domains.get()} == {"pam", "pve", "corp"}
+    finally:
+        client.access.domains("corp").delete()
+
+
+def test_a_password_is_set_with_ones_own(host: ApiHost) -> None:
+    from proxmoxer import ProxmoxAPI
+    from proxmoxer.core import AuthenticationError, ResourceException
+
+    client = _client(host, password=PASSWORD)
+    client.access.users.post(userid="dora@pve", password="the first one")
+    try:
+        change = {"userid": "dora@pve", "password": "the second one"}
+        with pytest.raises(ResourceException, match="confirmation-password"):
+            client.access.password.put(**change)
+        client.access.password.put(**change, **{"confirmation-password": PASSWORD})
+        address = {"host": "127.0.0.1", "port": host.port, "verify_ssl": False, "user": "dora@pve"}
+        with pytest.raises(AuthenticationError):
+            ProxmoxAPI(**address, password="the first one")
+        assert ProxmoxAPI(**address, password="the second one").version.get()["version"]
+        with pytest.raises(ResourceException, match="not available with API token"):
+            _client(host, token_name="tk", token_value=TOKEN_SECRET).access.password.put(**change)
+    finally:
+        client.access.users("dora@pve").delete()
+
+
 def test_a_task_is_watched_to_its_end(host: ApiHost, client: Any) -> None:
     from quorate.tasks import start_worker
 
-    upid = str(start_worker("test", "", "admin@pve", lambda upid: print("hello"), host.settings))
+    upid = str(start_worker("test", "", "admin@pve", lambda upid: print("hello\nagain"), host.settings))
     node = client.nodes(host.node)
     from proxmoxer.tools import Tasks
 
     done = Tasks.blocking_status(client, upid, timeout=30, polling_interval=0.1)
     assert (done["status"], done["exitstatus"]) == ("stopped", "OK")
-    assert [line["t"] for line in node.tasks(upid).log.get()] == ["hello", "TASK OK"]
+    assert [line["t"] for line in node.tasks(upid).log.get()] == ["hello", "again", "TASK OK"]
+    assert node.tasks(upid).log.get(start=1, limit=1) == [{"n": 2, "t": "again"}]
+
+
+def test_a_task_is_stopped(host: ApiHost, client: Any) -> None:
+    from proxmoxer.tools import Tasks
+
+    from quorate.tasks import start_worker
+
+    upid = str(start_worker("test", "", "admin@pve", lambda upid: time.sleep(600), host.settings))
+    node = client.nodes(host.node)
+    assert node.tasks(upid).status.get()["status"] == "running"
+    assert node.tasks(upid).delete() is None
+    done = Tasks.blocking_status(client, upid, timeout=30, polling_interval=0.1)
+    assert (done["status"], done["exitstatus"]) == ("stopped", "received interrupt")
 
 
 def test_the_local_back_end_through_pvesh(
