@@ -6,6 +6,7 @@ import json
 import re
 import time
 from collections.abc import Callable, Iterator
+from functools import partial
 from typing import Any
 
 import pytest
@@ -16,6 +17,7 @@ from lab import Lab, Node, wait_for
 from lab.cluster import wait_api
 from quorate.access.totp import TotpKey
 from tests.lab.conftest import Laboratories
+from tests.lab.support_keys import keys_of, renew_on, sees
 from tests.lab.support_network import Answer, ask, open_connection, outside, proxmoxer_of
 
 pytestmark = [
@@ -166,6 +168,47 @@ def test_tickets_are_renewed_on_any_node(lab: Lab) -> None:
         # The one of n1 is good on n2 as well, also to become another one there
         other = ask(lab.node("n2"), "GET", "/api2/json/version", {"Cookie": f"PVEAuthCookie={first}"})
         assert other.status == 200
+
+    outside(lab, use)
+
+
+def test_two_nodes_renew_the_key_of_the_tickets_at_the_same_time(lab: Lab) -> None:
+    n1, n2, n3 = lab.nodes
+    tickets: list[str] = []
+
+    def log_in() -> None:
+        tickets.append(proxmoxer_of(n1).get_tokens()[0])
+
+    outside(lab, log_in)
+    for node in lab.nodes:  # they look as well: who made the key is to be known
+        node.systemctl("stop", "pvestatd", "pvedaemon")
+    try:
+        before = keys_of(n3).public
+
+        def let_it_be_due() -> None:
+            n3.run(["rm", "-f", "/etc/pve/authkey.pub.old"])  # of the key that the lab began with
+            n3.run(["touch", "-m", "-d", "25 hours ago", "/etc/pve/authkey.pub"])
+
+        assert sorted(renew_on([n1, n2], let_it_be_due)) == [0, 1]
+    finally:
+        for node in lab.nodes:
+            node.systemctl("start", "pvedaemon", "pvestatd")
+    seen = keys_of(n1)
+    # A second new key would have left the first one as the previous one
+    assert (seen.previous, seen.of_private) == (before, seen.public)
+    assert seen.public != before
+    for node in lab.nodes:
+        wait_for(partial(sees, node, seen), timeout=20, what=f"the new key on {node.name}")
+        wait_api(node)
+
+    def use() -> None:
+        log_in()
+        assert len(set(tickets)) == 2
+        for node in lab.nodes:
+            for ticket in tickets:
+                headers = {"Cookie": f"PVEAuthCookie={ticket}"}
+                assert ask(node, "GET", "/api2/json/version", headers).status == 200, (node.name, ticket)
+                assert ask(node, "GET", "/api2/json/nodes", headers).data
 
     outside(lab, use)
 
