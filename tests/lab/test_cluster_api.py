@@ -463,3 +463,51 @@ def test_the_four_words(lab: Lab, token: dict[str, str], service: str) -> None:
 
     outside(lab, again)
     assert _property(node, service, "MainPID") != main
+
+
+def test_a_service_is_stopped_started_and_reloaded(lab: Lab) -> None:
+    n2 = lab.node("n2")
+
+    def use() -> None:
+        client = proxmoxer_of(lab.node("n1"))
+        node = client.nodes("n2")
+
+        def finished(upid: str) -> str:
+            done = Tasks.blocking_status(client, upid, timeout=60, polling_interval=0.2)
+            assert done["exitstatus"] == "OK"
+            return str(node.services("sshd").state.get()["active-state"])
+
+        assert finished(node.services("sshd").stop.post()) == "inactive"
+        assert finished(node.services("sshd").start.post()) == "active"
+        main = _property(n2, "ssh", "MainPID")
+        assert finished(node.services("sshd").reload.post()) == "active"
+        assert _property(n2, "ssh", "MainPID") == main
+        with pytest.raises(ResourceException, match="refusing to stop essential service"):
+            node.services("pvedaemon").stop.post()
+
+    outside(lab, use)
+
+
+def test_a_node_is_restarted_from_another(lab: Lab) -> None:
+    n3 = lab.node("n3")
+    boots = n3.boots
+
+    def use() -> None:
+        client = proxmoxer_of(lab.node("n1"))
+        node = client.nodes("n3")
+        for upid in (node.stopall.post(), node.startall.post()):  # it has no guests: nothing to be done
+            done = Tasks.blocking_status(client, upid, timeout=60, polling_interval=0.2)
+            assert (done["node"], done["exitstatus"]) == ("n3", "OK")
+        assert node.status.post(command="reboot") is None
+        wait_for(lambda: n3.boots > boots and n3.is_on, timeout=120, what="the restart of n3")
+        n3.wait_booted()
+        wait_api(n3)
+        client = proxmoxer_of(lab.node("n1"))  # the connection of before has been idle for long
+        assert client.nodes("n3").status.get()["uptime"] >= 0
+        wait_for(
+            lambda: all(entry.get("online", 1) for entry in client.cluster.status.get()),
+            timeout=60,
+            what="n3 to be online again",
+        )
+
+    outside(lab, use)

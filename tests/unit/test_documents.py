@@ -7,6 +7,11 @@ from pathlib import Path
 
 import pytest
 
+from quorate.api.operations import all_operations
+from tests.generated_page import PAGE, operations_on
+from tests.inventory import operations_called
+from tests.real.generated_calls import WITHOUT_SUCCESS
+
 ROOT = Path(__file__).resolve().parents[2]
 DOCUMENTS = sorted([*ROOT.glob("*.md"), *ROOT.glob("docs/**/*.md")])
 
@@ -74,3 +79,19 @@ def test_linked_files_exist(document: Path) -> None:
 def test_named_paths_of_the_project_exist(document: Path) -> None:
     named = re.findall(r"`((?:tests|docs|src|lab|debian|bench)/[\w./-]+)`", document.read_text())
     assert [path for path in named if not (ROOT / path).exists()] == []
+
+
+def test_the_page_of_generated_calls_has_every_operation() -> None:
+    page = PAGE.read_text(encoding="utf-8")
+    declared = sorted(f"{operation.method} {operation.path}" for operation in all_operations())
+    assert sorted(operations_on(page)) == declared, "write it anew: see tests/generated_page.py"
+    assert f"| operations called | {len(declared)} of {len(declared)} |" in page
+    reasons = dict(re.findall(r"^- `(.+?)`: (.+)$", page, re.MULTILINE))
+    assert {name: reason for name, reason in reasons.items() if WITHOUT_SUCCESS[name] != reason} == {}
+
+
+def test_what_is_left_to_the_lab_is_called_there() -> None:
+    called = operations_called(ROOT / "tests/lab")
+    left = [name for name, reason in WITHOUT_SUCCESS.items() if "the lab's tests do it" in reason]
+    assert len(left) > 10
+    assert [name for name in left if name not in called] == []
