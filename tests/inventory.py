@@ -9,8 +9,13 @@ from __future__ import annotations
 from pathlib import Path
 from typing import Final
 
+from quorate.api.changes import TOPICS
+from quorate.api.events import EVENTS_PATH
+from quorate.api.front import METRICS_PATH
+from quorate.api.openapi import OPENAPI_PATH
 from quorate.api.operations import make_router
 from quorate.api.router import Router
+from quorate.rules import ALL, WORLD
 from quorate.schema import ApiError, Operation
 from tests.callers import calls_of
 
@@ -21,6 +26,13 @@ MAX_SHOWN: Final = 3
 
 WALK: Final = "test_permission_walk.py"
 """Calls every operation as every kind of caller."""
+
+BESIDE: Final = {
+    METRICS_PATH: ("test_metrics_with_a_token", "test_metrics_with_a_link_down"),
+    EVENTS_PATH: ("test_events_greet_and_beat", "test_events_of_a_change_on_another_node"),
+    OPENAPI_PATH: ("test_the_document_is_served",),
+}
+"""What the front answers with GET beside the operations, and tests of it."""
 
 _ORDER: Final = ("DELETE", "GET", "POST", "PUT")
 
@@ -33,6 +45,15 @@ Every operation, who may call it, and tests that call it. Written by `python -m 
 
 | method | path | permission | tests |
 |---|---|---|---|
+"""
+
+_HEAD_BESIDE: Final = """
+## Beside the operations
+
+What the front answers itself, with GET and outside the formats of `/api2/FORMAT`.
+
+| path | permission | tests |
+|---|---|---|
 """
 
 
@@ -59,13 +80,30 @@ def render() -> str:
         make_router().operations,
         key=lambda operation: (operation.path, _ORDER.index(operation.method)),
     )
-    rows = []
+    rows, beside = [], []
     for operation in operations:
         named = tests.get(key_of(operation), [])[:MAX_SHOWN] or [WALK]
         shown = ", ".join(f"`{name}`" for name in named)
         permission = operation.permission.text().replace("|", "\\|")
         rows.append(f"| {operation.method} | `{operation.path}` | {permission} | {shown} |\n")
-    return _HEAD + "".join(rows)
+    permissions = permissions_beside()
+    for path, names in BESIDE.items():
+        shown = ", ".join(f"`{name}`" for name in names)
+        beside.append(f"| `{path}` | {permissions[path]} | {shown} |\n")
+    return "".join([_HEAD, *rows, _HEAD_BESIDE, *beside])
+
+
+def permissions_beside() -> dict[str, str]:
+    """Who gets what `BESIDE` names, by the declarations that the front asks."""
+    rules: dict[str, list[str]] = {}
+    for topic, rule in TOPICS.items():
+        rules.setdefault(rule.text().rstrip("."), []).append(topic)
+    topics = "; ".join(f"{', '.join(sorted(names))}: {text}" for text, names in sorted(rules.items()))
+    return {
+        METRICS_PATH: make_router().find("GET", "/nodes/{node}/metrics").permission.text(),
+        EVENTS_PATH: f"{ALL.text()} What is told, by topic: {topics}",
+        OPENAPI_PATH: WORLD.text(),
+    }
 
 
 def _operation(router: Router, method: str, path: str) -> Operation | None:

@@ -9,7 +9,17 @@ import pytest
 
 from quorate.api.operations import make_router
 from tests.callers import calls_of
-from tests.inventory import MAX_SHOWN, PAGE, ROOT, WALK, key_of, operations_called, render
+from tests.inventory import (
+    BESIDE,
+    MAX_SHOWN,
+    PAGE,
+    ROOT,
+    WALK,
+    key_of,
+    operations_called,
+    permissions_beside,
+    render,
+)
 
 HINT = "write the page anew: python -m tests.inventory"
 
@@ -49,6 +59,25 @@ def test_named_tests_call_the_operation(rows: dict[str, list[str]]) -> None:
 def test_every_operation_is_called_by_a_test_of_its_own() -> None:
     called = operations_called(ROOT / "tests")
     assert [key_of(each) for each in make_router().operations if key_of(each) not in called] == []
+
+
+def test_what_is_beside_the_operations_is_in_it() -> None:
+    table = PAGE.read_text(encoding="utf-8").partition("## Beside the operations")[2]
+    rows = {
+        path: rest for path, *rest in re.findall(r"^\| `(.+?)` \| (.+?) \| (.+?) \|$", table, re.MULTILINE)
+    }
+    assert {path: cells[0] for path, cells in rows.items()} == permissions_beside(), HINT
+    sources = [file.read_text(encoding="utf-8") for file in (ROOT / "tests").rglob("test_*.py")]
+    for path, (_, cell) in rows.items():
+        named = re.findall(r"`(\w+)`", cell)
+        assert tuple(named) == BESIDE[path], HINT
+        for name in named:
+            (body,) = [
+                text.partition(f"def {name}(")[2].partition("\ndef test_")[0]
+                for text in sources
+                if f"def {name}(" in text
+            ]
+            assert path in body, f"{name} asks for no {path}"
 
 
 SAMPLE = '''
