@@ -109,8 +109,8 @@ class Person:
         self.page.screenshot(path=PICTURES / f"{name}.png")
 
     def excess(self) -> int:
-        """Pixels by which the page is wider than the screen."""
-        return int(self.page.evaluate("document.documentElement.scrollWidth - innerWidth"))
+        """Pixels by which the page, or a dialog over it, is wider than the screen."""
+        return excess(self.page)
 
     def stretched_signs(self) -> list[str]:
         """Signs of states in tables that are wider than their words need."""
@@ -127,15 +127,51 @@ class Person:
 
     def barriers(self) -> list[str]:
         """What axe-core finds wrong on the present page, serious things only."""
-        self.page.evaluate(AXE.read_text())
-        found = self.page.evaluate("axe.run(document, {resultTypes: ['violations']})")
-        return [
-            f"{rule['id']}: {rule['help']} ({rule['nodes'][0]['html'][:160]})"
-            for rule in found["violations"]
-            if rule["impact"] in ("serious", "critical")
-        ]
+        return barriers(self.page)
 
     def _on_console(self, message: ConsoleMessage) -> None:
         # Refused requests are the server's business and shown on the page
         if message.type == "error" and "Failed to load resource" not in message.text:
             self.faults.append(message.text)
+
+
+MOST_TABS = 80
+"""Presses of the key until one gives up finding something."""
+
+
+def tab_to(page: Page, target: Locator) -> None:
+    """Press the key until the focus is there."""
+    expect(target).to_be_visible()
+    for _ in range(MOST_TABS):
+        if target.evaluate("element => element === document.activeElement"):
+            return
+        page.keyboard.press("Tab")
+    raise AssertionError(f"the key does not lead to {target}")
+
+
+def excess(page: Page) -> int:
+    """Pixels by which the page, or a dialog over it, is wider than the screen. What stands in a dialog may
+    scroll sideways in a box of its own, as a log does, but not the dialog's whole body."""
+    return int(
+        page.evaluate(
+            """Math.max(
+                document.documentElement.scrollWidth - innerWidth,
+                ...[...document.querySelectorAll("[role=dialog]")].flatMap((dialog) => [
+                    Math.ceil(dialog.getBoundingClientRect().right) - innerWidth,
+                    Math.ceil(-dialog.getBoundingClientRect().left),
+                    ...[dialog, ...dialog.children].map((part) => part.scrollWidth - part.clientWidth),
+                ]),
+            )"""
+        )
+    )
+
+
+def barriers(page: Page) -> list[str]:
+    """What axe-core finds wrong on the present page, serious things only."""
+    page.evaluate(AXE.read_text())
+    found = page.evaluate("axe.run(document, {resultTypes: ['violations']})")
+    return [
+        f"{rule['id']}: {rule['help']} ({rule['nodes'][0]['html'][:160]})"
+        for rule in found["violations"]
+        if rule["impact"] in ("serious", "critical")
+    ]

@@ -20,7 +20,7 @@ from lab.cluster import create, fingerprint, set_token, wait_api, wait_mounted
 from lab.handmade import TEST_TOKEN
 from lab.waiting import wait_for
 from tests.lab.conftest import Laboratories
-from tests.lab.support_web import JOIN_MS, PHONE, Person, browser_in
+from tests.lab.support_web import JOIN_MS, PHONE, Person, browser_in, tab_to
 
 CLUSTER = "pages"
 DATACENTER = (
@@ -36,8 +36,6 @@ DATACENTER = (
     "permissions",
 )
 NODE = ("summary", "network", "services", "tasks", "syslog", "certificates")
-MOST_TABS = 80
-"""Presses of the key until one gives up finding something."""
 PROJECT_PYTHON = "/opt/quorate/.venv/bin/python"
 HISTORY = """
 import math, os, sys, time
@@ -102,13 +100,13 @@ def test_keyboard_alone_leads_from_the_login_to_the_join_information(visit: Call
     keys.press("Tab")
     keys.type(ROOT_PASSWORD)
     keys.press("Enter")
-    tab_to(person, page.get_by_role("tab", name="Cluster", exact=True))
+    tab_to(page, page.get_by_role("tab", name="Cluster", exact=True))
     keys.press("Enter")
     open_button = page.get_by_role("button", name="Join Information")
-    tab_to(person, open_button)
+    tab_to(page, open_button)
     keys.press("Enter")
     dialog = page.get_by_role("dialog", name="Cluster Join Information")
-    tab_to(person, dialog.get_by_role("button", name="Copy Information"))
+    tab_to(page, dialog.get_by_role("button", name="Copy Information"))
     keys.press("Space")
     expect(dialog.get_by_text("Copied.")).to_be_visible()
     person.picture("30-keyboard")
@@ -122,7 +120,7 @@ def test_a_row_s_menu_by_keyboard_gives_the_focus_back(visit: Callable[..., Pers
     person.log_in()
     page, keys = person.page, person.page.keyboard
     menu = page.get_by_role("button", name="Actions: root@pam")
-    tab_to(person, menu)
+    tab_to(page, menu)
     keys.press("Enter")
     keys.press("ArrowDown")
     expect(page.get_by_role("menuitem", name="Edit")).to_be_focused()
@@ -334,16 +332,6 @@ def height(what: Locator) -> float:
     box = what.bounding_box()
     assert box is not None
     return box["height"]
-
-
-def tab_to(person: Person, target: Locator) -> None:
-    """Press the key until the focus is there."""
-    expect(target).to_be_visible()
-    for _ in range(MOST_TABS):
-        if target.evaluate("element => element === document.activeElement"):
-            return
-        person.page.keyboard.press("Tab")
-    raise AssertionError(f"the key does not lead to {target}")
 
 
 def says(field: Locator, fault: str | re.Pattern[str]) -> None:

@@ -74,3 +74,41 @@ def a_visitor(host: ApiHost) -> Iterator[Visitor]:
             yield Visitor(host, context.new_page())
         finally:
             browser.close()
+
+
+def a_cluster(visitor: Visitor, *, quorate: bool = True) -> None:
+    """Three nodes with two votes each and a QDevice; n3 is off, without quorum n2 as well."""
+    cluster = {
+        "type": "cluster",
+        "id": "cluster",
+        "name": "lab",
+        "version": 7,
+        "nodes": 3,
+        "quorate": int(quorate),
+    }
+    members = [
+        {"type": "node", "id": f"node/n{number}", "name": f"n{number}", "nodeid": number, "level": ""}
+        | {"ip": f"10.0.0.{number}", "local": int(number == 1), "online": int(number <= 1 + quorate)}
+        for number in (1, 2, 3)
+    ]
+    config = [
+        {"name": f"n{number}", "node": f"n{number}", "nodeid": str(number), "quorum_votes": "2"}
+        | {"ring0_addr": f"10.0.0.{number}", "ring1_addr": f"10.1.0.{number}"}
+        for number in (1, 2, 3)
+    ]
+    totem = {"cluster_name": "lab", "config_version": "7"}
+    join = {"nodelist": config, "totem": totem, "preferred_node": "n1", "config_digest": "x"}
+    visitor.answer("/cluster/status", [cluster, *members])
+    visitor.answer("/cluster/config/nodes", config)
+    visitor.answer("/cluster/config/join", join)
+    device = {"name": "Qdevice", "votes": 1, "registered": 1, "alive": 1, "master_wins": 0}
+    device["votes_for_us"] = int(quorate)
+    counts = {
+        "votes": 5 if quorate else 2,
+        "expected": 7,
+        "highest_expected": 7,
+        "needed": 4,
+        "spare": int(quorate),
+    }
+    quorum = {"clustered": 1, "quorate": int(quorate), "flags": [], "nodes": [], "qdevice": device}
+    visitor.answer("/cluster/quorum", quorum | counts)
