@@ -13,18 +13,20 @@ from pathlib import Path
 import pytest
 from playwright.sync_api import Browser, Response, expect
 
-from lab import Lab
+from lab import Lab, Node
 from lab.base import ROOT_PASSWORD
+from lab.record import address
 from tests.lab.support_web import DESK, JOIN_MS, PATIENCE, SMALL_PHONE, Person, browser_in
 
 CLUSTER = "weblab"
+LINKS = (0, 1)
 MAX_FIRST_LOAD = 350_000
 """Compressed bytes until the tree is shown for the first time."""
 
 
 @pytest.fixture
 def lab(new_lab: Callable[..., Lab]) -> Lab:
-    return new_lab(nodes=3)
+    return new_lab(nodes=3, links=len(LINKS))
 
 
 @pytest.fixture
@@ -108,6 +110,12 @@ def create_cluster(admin: Person) -> None:
     expect(dialog.get_by_text("At most 15 characters.")).to_be_visible()
     dialog.get_by_label("Cluster Name").fill(CLUSTER)
     expect(dialog.get_by_label("Address of link 0")).to_have_value(admin.node.address())
+    dialog.get_by_role("button", name="Add link").click()
+    second = dialog.get_by_label("Address of link 1")
+    second.fill(admin.node.address())
+    expect(second).to_have_accessible_description(re.compile("^Duplicate link address not allowed."))
+    expect(dialog.get_by_role("button", name="Create", exact=True)).to_be_disabled()
+    second.fill(address(admin.node.name, 1))
     assert admin.barriers() == []
     admin.picture("03-create")
     dialog.get_by_role("button", name="Create", exact=True).click()
@@ -115,6 +123,14 @@ def create_cluster(admin: Person) -> None:
     expect(viewer.get_by_text("TASK OK")).to_be_visible(timeout=JOIN_MS)
     viewer.get_by_role("button", name="Close").last.click()
     expect(page.get_by_role("heading", name=f"Datacenter ({CLUSTER})")).to_be_visible(timeout=PATIENCE)
+    has_addresses(admin.node, "n1")
+
+
+def has_addresses(reader: Node, *names: str) -> None:
+    """The cluster's configuration, as ``reader`` has it, names these nodes on both links."""
+    conf = reader.read_file("/etc/pve/corosync.conf")
+    wanted = [f"ring{link}_addr: {address(name, link)}" for name in names for link in LINKS]
+    assert re.findall(r"ring\d_addr: \S+", conf) == wanted, conf
 
 
 def copy_join_information(admin: Person) -> str:
@@ -142,8 +158,19 @@ def join_cluster(newcomer: Person, information: str) -> None:
     expect(dialog.get_by_text("Does not seem like a valid encoded Cluster Information!")).to_be_visible()
     dialog.get_by_role("textbox", name="Information").fill(information)
     dialog.get_by_role("textbox", name="Password").fill(ROOT_PASSWORD)
+    button = dialog.get_by_role("button", name=f"Join '{CLUSTER}'")
+    numbers = dialog.get_by_role("textbox", name="Link", exact=True)
+    expect(numbers).to_have_count(len(LINKS))
+    expect(dialog.get_by_role("button", name="Add link")).to_have_count(0)  # the cluster says which
+    for link in LINKS:
+        expect(button).to_be_disabled()
+        expect(numbers.nth(link)).to_have_value(str(link))
+        expect(numbers.nth(link)).not_to_be_editable()
+        own = dialog.get_by_label(f"Address of link {link}")
+        expect(own).to_have_accessible_description(re.compile(f"^Peer's link address: {address('n1', link)}"))
+        own.fill(address(newcomer.node.name, link))
     newcomer.picture(f"04-join-{newcomer.node.name}")
-    dialog.get_by_role("button", name=f"Join '{CLUSTER}'").click()
+    button.click()
     expect(page.get_by_role("dialog", name=f"Joining '{CLUSTER}'")).to_be_visible()
     newcomer.picture(f"04-joining-{newcomer.node.name}")
     expect(page.get_by_role("dialog", name="Join Task Finished")).to_be_visible(timeout=JOIN_MS)
@@ -156,10 +183,22 @@ def join_cluster(newcomer: Person, information: str) -> None:
 
 
 def links_are_up(admin: Person) -> None:
+    """Both links, each from every node's view, and the members' addresses on them."""
+    page = admin.page
     admin.go("datacenter/cluster")
-    matrix = admin.page.get_by_role("grid", name="Link 0")
-    expect(matrix.get_by_text(re.compile(r"^up"))).to_have_count(6, timeout=PATIENCE)
+    names = ("n1", "n2", "n3")
+    has_addresses(admin.node, *names)
+    members = page.get_by_role("grid", name="Cluster Nodes")
+    for link in LINKS:
+        matrix = page.get_by_role("grid", name=f"Link {link}")
+        for name in names:
+            view = matrix.get_by_role("row", name=re.compile(f"^{name} "))
+            expect(view.get_by_text(re.compile(r"^up"))).to_have_count(2, timeout=PATIENCE)
+            member = members.get_by_role("row").filter(has_text=name)
+            expect(member.get_by_role("gridcell", name=address(name, link), exact=True)).to_be_visible()
     admin.picture("06-cluster")
+    page.get_by_role("grid", name="Link 1").scroll_into_view_if_needed()
+    admin.picture("06-links")
     assert admin.barriers() == []
 
 
