@@ -11,7 +11,7 @@ from collections.abc import Callable, Iterator
 from pathlib import Path
 
 import pytest
-from playwright.sync_api import Browser, Response, expect
+from playwright.sync_api import Browser, Locator, Response, expect
 
 from lab import Lab, Node
 from lab.base import ROOT_PASSWORD
@@ -64,6 +64,9 @@ def test_a_person_makes_a_cluster_and_lives_with_it(
     admin.picture("09-node-off")
     remove_node(admin, "n3")
     admin.sees_quorum("2 of 2 votes present, 2 needed", "Losing one more node stops changes")
+    the_log_tells_of_the_removal(admin)
+    for node in (n1, n2):
+        certificate_is_the_one_that_is_served(admin, node)
 
     lab.cut("n2")
     admin.sees_quorum("1 of 2 votes present, 2 needed", "Changes are stopped")
@@ -267,6 +270,46 @@ def remove_node(admin: Person, name: str) -> None:
     dialog.get_by_role("button", name="Remove", exact=True).click()
     expect(dialog).to_be_hidden(timeout=PATIENCE)
     expect(table.get_by_role("row")).to_have_count(3, timeout=PATIENCE)
+
+
+def the_log_tells_of_the_removal(admin: Person) -> None:
+    """On the page of the log, and in the panel at the bottom of every page, which has the tasks as well."""
+    page = admin.page
+    panel = page.get_by_role("region", name="Recent tasks and log")
+    admin.go("datacenter/log")
+    log = page.get_by_role("grid", name="Cluster log")
+    tells_of_the_removal(log)
+    admin.picture("10-log")
+    admin.go("datacenter/summary")
+    expect(panel).to_contain_text("n2: Restart service pvestatd")
+    panel.get_by_role("button", name="Recent tasks").click()
+    tasks = panel.get_by_role("grid", name="Recent tasks")
+    for node, title in (("n1", "Create Cluster"), ("n2", "Join Cluster"), ("n2", "Restart service pvestatd")):
+        row = tasks.get_by_role("row").filter(has=page.get_by_role("button", name=title))
+        row = row.filter(has=page.get_by_role("gridcell", name=node, exact=True))
+        expect(row.get_by_role("gridcell", name="OK", exact=True)).to_be_visible()
+    admin.picture("10-recent-tasks")
+    panel.get_by_role("button", name="Cluster log").click()
+    tells_of_the_removal(log)
+    panel.get_by_role("button", name="Recent tasks").click()
+    expect(log).to_have_count(0)
+
+
+def tells_of_the_removal(log: Locator) -> None:
+    row = log.get_by_role("row").filter(has_text="deleting node n3 from cluster")
+    expect(row).to_have_count(1)
+    for cell in ("n1", "root@pam", "notice"):
+        expect(row.get_by_role("gridcell", name=cell, exact=True)).to_be_visible()
+
+
+def certificate_is_the_one_that_is_served(admin: Person, node: Node) -> None:
+    admin.go(f"node/{node.name}/certificates")
+    asking = f"openssl s_client -connect {node.address()}:8006 < /dev/null 2> /dev/null"
+    reading = "openssl x509 -noout -fingerprint -sha256"
+    served = admin.node.run(["sh", "-c", f"{asking} | {reading}"]).stdout.strip().partition("=")[2]
+    assert re.fullmatch(r"([0-9A-F]{2}:){31}[0-9A-F]{2}", served)
+    expect(admin.page.get_by_role("definition").filter(has_text=served)).to_have_text(served)
+    admin.picture(f"10-certificates-{node.name}")
 
 
 def open_removal(admin: Person, name: str) -> None:
