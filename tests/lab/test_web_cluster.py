@@ -55,6 +55,7 @@ def test_a_person_makes_a_cluster_and_lives_with_it(
     admin.picture("05-three-nodes")
     links_are_up(admin)
     write_option(admin)
+    write_migration_settings(admin)
     finish_a_form_after_the_session_has_ended(admin)
     watch_a_task(admin)
 
@@ -218,6 +219,23 @@ def write_option(admin: Person) -> None:
     expect(page.get_by_text("lower=2000,upper=3000")).to_be_visible()
     admin.picture("07-options")
     assert "next-id: lower=2000,upper=3000" in admin.node.read_file("/etc/pve/datacenter.cfg")
+
+
+def write_migration_settings(admin: Person) -> None:
+    page = admin.page
+    page.get_by_role("button", name="Edit Migration Settings").click()
+    dialog = page.get_by_role("dialog", name="Edit: Migration Settings")
+    expect(dialog.get_by_label("Type")).to_have_value("secure")
+    expect(dialog.get_by_label("Type")).not_to_be_editable()
+    dialog.get_by_label("Network").fill("10.77.1.0/33")
+    expect(dialog.get_by_role("button", name="OK")).to_be_disabled()
+    dialog.get_by_label("Network").fill("10.77.1.0/24")
+    dialog.get_by_role("button", name="OK").click()
+    row = page.get_by_role("grid", name="Options").get_by_role("row").filter(has_text="Migration Settings")
+    expect(row).to_contain_text("network=10.77.1.0/24")
+    expect(row).to_contain_text("type=secure")
+    lines = admin.node.read_file("/etc/pve/datacenter.cfg").splitlines()
+    assert "migration: secure,network=10.77.1.0/24" in lines
 
 
 def finish_a_form_after_the_session_has_ended(admin: Person) -> None:

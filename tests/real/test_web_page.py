@@ -13,6 +13,7 @@ import pytest
 from playwright.sync_api import Page, Route, expect
 
 from quorate.tasks import TaskStore, Upid
+from tests.lab.support_web import barriers
 from tests.real.api_host import PASSWORDS, ApiHost
 from tests.real.web_page import PATIENCE_MS, Visitor, a_cluster, a_visitor
 
@@ -237,6 +238,40 @@ def test_options_are_edited_by_a_double_click(visitor: Visitor) -> None:
     dialog.get_by_label("Imbalance that starts it").fill("0.3")
     dialog.get_by_role("button", name="OK").click()
     expect(table.get_by_text("ha-auto-rebalance-threshold=0.3")).to_be_visible()
+
+
+@pytest.mark.parametrize(("key", "label"), [("migration", "Migration"), ("replication", "Replication")])
+def test_an_insecure_type_is_not_made_secure_unsaid(
+    host: ApiHost, visitor: Visitor, key: str, label: str
+) -> None:
+    """The dialog always sends type=secure (pvecm 9.2): who opens it for the network alone is told."""
+    page = visitor.page
+    file = host.settings.mountpoint / "datacenter.cfg"
+    host.put(file, f"{key}: insecure,network=10.1.0.0/24\n".encode(), 0o640)
+    try:
+        visitor.open("datacenter/options")
+        row = page.get_by_role("grid", name="Options").get_by_role("row").filter(has_text=f"{label} Settings")
+        expect(row).to_contain_text("type=insecure")
+        opener = page.get_by_role("button", name=f"Edit {label} Settings")
+        opener.click()
+        dialog = page.get_by_role("dialog", name=f"Edit: {label} Settings")
+        note = dialog.get_by_text("datacenter.cfg says type=insecure. OK makes it type=secure")
+        expect(note).to_be_visible()
+        assert barriers(page) == []
+        visitor.picture(f"27-{key}-insecure")
+        dialog.get_by_role("button", name="Cancel").click()
+        expect(dialog).to_be_hidden()
+        assert file.read_text() == f"{key}: insecure,network=10.1.0.0/24\n"
+        opener.click()
+        dialog.get_by_label("Network").fill("10.2.0.0/24")
+        dialog.get_by_role("button", name="OK").click()
+        expect(row).to_contain_text("type=secure")
+        assert f"{key}: secure,network=10.2.0.0/24" in file.read_text().splitlines()
+        opener.click()
+        expect(dialog).to_be_visible()
+        expect(note).to_have_count(0)
+    finally:
+        file.unlink()
 
 
 # -- a cluster as it rarely is --------------------------------------------------------------------------

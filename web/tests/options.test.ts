@@ -1,6 +1,6 @@
 import { describe, expect, it } from "vitest";
 
-import { changeOf, checkFields, fieldValues, OPTION_ROWS, showOption, type OptionRow } from "../src/logic/options";
+import { changeOf, checkFields, fieldValues, OPTION_ROWS, showOption, unaskedChanges, type OptionRow } from "../src/logic/options";
 
 function row(key: string): OptionRow {
   const found = OPTION_ROWS.find((entry) => entry.key === key);
@@ -29,6 +29,17 @@ describe("datacenter options", () => {
     expect(change("http_proxy", { "": " " })).toEqual({ delete: true });
     expect(change("migration", { network: "10.0.0.0/24" })).toEqual({ set: "network=10.0.0.0/24,type=secure" });
     expect(change("migration", { network: "" })).toEqual({ set: "type=secure" });
+  });
+
+  it("tells what saving would change that nobody typed", () => {
+    const insecure = [{ from: "type=insecure", to: "type=secure" }];
+    for (const key of ["migration", "replication"]) {
+      expect(unaskedChanges(row(key), { type: "insecure", network: "10.0.0.0/24" })).toEqual(insecure);
+      expect(unaskedChanges(row(key), { type: "secure" })).toEqual([]);
+      expect(unaskedChanges(row(key), { network: "10.0.0.0/24" })).toEqual([]);
+      expect(unaskedChanges(row(key), undefined)).toEqual([]);
+    }
+    expect(unaskedChanges(row("crs"), { ha: "static" })).toEqual([]);
   });
 
   it("keeps sub-keys that it does not know", () => {

@@ -1,6 +1,6 @@
 /* Datacenter -> Options: datacenter.cfg as rows, each with its editor (pvecm 9.2). */
 
-import { Button } from "@patternfly/react-core";
+import { Alert, Button } from "@patternfly/react-core";
 import PencilAltIcon from "@patternfly/react-icons/dist/esm/icons/pencil-alt-icon";
 import { useMemo, useState, type ReactElement } from "react";
 
@@ -9,7 +9,16 @@ import { usePolled } from "../api/hooks";
 import type { NetworkInterface } from "../api/model";
 import type { ParametersOf } from "../api/operations";
 import { may } from "../api/session";
-import { changeOf, checkFields, fieldValues, OPTION_ROWS, showOption, type OptionField, type OptionRow } from "../logic/options";
+import {
+  changeOf,
+  checkFields,
+  fieldValues,
+  OPTION_ROWS,
+  showOption,
+  unaskedChanges,
+  type OptionField,
+  type OptionRow,
+} from "../logic/options";
 import { DataTable } from "../shared/DataTable";
 import { Failure } from "../shared/Failure";
 import { AreaField, ChoiceField, TextField } from "../shared/fields";
@@ -81,6 +90,15 @@ function OptionDialog({ row, value, onClose }: { row: OptionRow; value: unknown;
     >
       {(errors) => (
         <>
+          {unaskedChanges(row, value).map(({ from, to }) => (
+            <Alert
+              key={to}
+              isInline
+              variant="warning"
+              component="p"
+              title={`datacenter.cfg says ${from}. OK makes it ${to}, Cancel leaves it as it is.`}
+            />
+          ))}
           {row.fixed?.["type"] !== undefined && (
             <TextField label="Type" value={row.fixed["type"]} onChange={() => undefined} isReadOnly />
           )}

@@ -315,6 +315,15 @@ export function changeOf(row: OptionRow, values: FieldValues, before: unknown): 
   return text === undefined ? { delete: true } : { set: text };
 }
 
+/** What saving would change without anybody having typed it, e.g. "type=insecure" to "type=secure". */
+export function unaskedChanges(row: OptionRow, before: unknown): { from: string; to: string }[] {
+  const properties = readProperties(before);
+  return Object.entries(row.fixed ?? {}).flatMap(([key, wanted]) => {
+    const present = properties[key];
+    return present === undefined || present === wanted ? [] : [{ from: `${key}=${present}`, to: `${key}=${wanted}` }];
+  });
+}
+
 /** Texts per sub-key; the server's cross-field rules come on top. */
 export function checkFields(row: OptionRow, values: FieldValues): Record<string, string> {
   const faults: Record<string, string> = {};
