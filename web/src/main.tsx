@@ -10,8 +10,10 @@ import { resume } from "./api/session";
 import { App } from "./app/App";
 import { startTheme } from "./app/theme";
 import { Boundary } from "./shared/Boundary";
+import { startFocusMemory } from "./shared/useFocusBack";
 
 startTheme();
+startFocusMemory();
 void resume();
 const root = document.getElementById("root");
 if (!root) throw new Error("index.html has no element 'root'");

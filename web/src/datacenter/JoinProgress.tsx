@@ -10,6 +10,7 @@ import { logOut, tolerateRefusals } from "../api/session";
 import { send } from "../api/transport";
 import { nextPhase, START, UNREACHABLE_MS, type JoinState, type Observation } from "../logic/joinPhases";
 import { parseUpid } from "../logic/upid";
+import { useFocusBack } from "../shared/useFocusBack";
 import { rememberJoin } from "./JoinReport";
 
 const PERIOD_MS = 1000;
@@ -26,6 +27,7 @@ interface Props {
 }
 
 export function JoinProgress({ upid, clusterName, onBack, onClose }: Props): ReactElement {
+  useFocusBack();
   const [state, setState] = useState<JoinState>(START);
   const [lines, setLines] = useState<string[]>([]);
   const isOver = state.phase === "joined" || state.phase === "failed";

@@ -5,6 +5,7 @@ import { useEffect, useId, useRef, type ReactElement, type ReactNode } from "rea
 
 import { hasExpired } from "../api/session";
 import { Failure } from "./Failure";
+import { useFocusBack } from "./useFocusBack";
 import { useSubmit } from "./useSubmit";
 
 interface Props {
@@ -25,6 +26,7 @@ interface Props {
 
 export function FormDialog(props: Props): ReactElement {
   const id = useId();
+  useFocusBack();
   const submit = useSubmit();
   const form = useRef<HTMLFormElement>(null);
   useEffect(() => {

@@ -25,6 +25,7 @@ import { parseUpid } from "../logic/upid";
 import { Failure } from "../shared/Failure";
 import { saveText } from "../shared/saveText";
 import { TaskState } from "../shared/Status";
+import { useFocusBack } from "../shared/useFocusBack";
 import { useSubmit } from "../shared/useSubmit";
 import { TaskSteps } from "./TaskSteps";
 import { useTaskLog } from "./useTaskLog";
@@ -32,6 +33,7 @@ import { useTaskLog } from "./useTaskLog";
 const SECONDS = 1;
 
 export default function TaskViewer({ upid, onClose }: { upid: string; onClose: () => void }): ReactElement {
+  useFocusBack();
   const task = parseUpid(upid);
   const node = task?.node ?? "localhost";
   const [isOver, setOver] = useState(false);
