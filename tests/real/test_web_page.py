@@ -297,6 +297,8 @@ def test_links_and_quorum_device_from_every_nodes_view(visitor: Visitor) -> None
     visitor.open("datacenter/cluster")
 
     first = page.get_by_role("grid", name="Link 0").get_by_role("row", name="n1 10")
+    heads = page.get_by_role("grid", name="Link 0").get_by_role("rowheader")
+    expect(heads).to_have_text(["n1", "n2", "n3"])
     expect(first.get_by_role("gridcell")).to_have_text(["10", "–", "up 0.18 ms", "down"])
     row = page.get_by_role("grid", name="Link 0").get_by_role("row").filter(has=page.get_by_text("asking …"))
     expect(row).to_contain_text("n2")  # holds up nobody else

@@ -64,7 +64,7 @@ function LinkTable({ matrix }: { matrix: Matrix }): ReactElement {
         <Tbody>
           {rows.map((row) => (
             <Tr key={row.from}>
-              <Th>{row.from}</Th>
+              <Th scope="row">{row.from}</Th>
               <Td>{row.priority ?? "–"}</Td>
               {row.cells.map((cell, index) => (
                 <Td key={rows[index]?.from}>
