@@ -14,10 +14,10 @@ from typing import Any
 import pytest
 from playwright.sync_api import Browser, Locator, Response, expect
 
-from lab import Lab
+from lab import Lab, Node
 from lab.base import ROOT_PASSWORD
-from lab.cluster import create, fingerprint, set_token, wait_api, wait_mounted
-from lab.handmade import TEST_TOKEN
+from lab.cluster import create, fingerprint, join, set_token, wait_api, wait_mounted
+from lab.handmade import TEST_TOKEN, members_seen, wait_quorate
 from lab.waiting import wait_for
 from tests.lab.conftest import Laboratories
 from tests.lab.support_web import JOIN_MS, PHONE, Person, browser_in, tab_to
@@ -57,6 +57,8 @@ os.rename(path + ".new", path)
 print(end)
 """
 """Two hours of figures by the node's own librrd, in the place of what was measured since it booted."""
+SETUP_SECONDS = 200.0
+"""For the QDevice's certificates on all nodes, on a busy machine."""
 CHART = (600, 160)
 """Width and height of a graph, in the units of its paths."""
 
@@ -273,6 +275,52 @@ def test_joining_by_hand_says_at_the_fields_what_is_wrong(
     person.picture("32-joined-by-hand")
 
 
+def test_a_quorum_device_is_shown_as_every_node_sees_it(
+    lab: Lab, visit: Callable[..., Person], allow_warnings: Callable[[str], None]
+) -> None:
+    """A real one, on n3: set up, its server gone, a daemon stopped, removed. Nobody presses reload."""
+    allow_warnings(r".")  # Corosync's configuration changes twice, n2 may have just joined
+    n1, n2, outside = lab.nodes
+    ensure_joined(n2, n1)
+    person = visit("n1", "#/datacenter/cluster")
+    person.log_in()
+    page = person.page
+    none = page.get_by_text("No quorum device is configured.")
+    expect(none).to_be_visible()
+    let_in(n1, outside)
+    outside.run(["systemctl", "start", "corosync-qnetd"])
+    n1.run(["pvecm", "qdevice", "setup", outside.address()], timeout=SETUP_SECONDS)
+    expect(page.get_by_text(f"Server {outside.address()}, ffsplit, 1 vote")).to_be_visible()
+    table = page.get_by_role("grid", name="Quorum Device")
+    rows = [table.get_by_role("row").filter(has_text=node.name) for node in (n1, n2)]
+    for row in rows:
+        for words in ("runs", "Connected", "cast for this node", "Node with lowest node ID"):
+            expect(row.get_by_role("gridcell", name=words, exact=True)).to_be_visible()
+    table.scroll_into_view_if_needed()
+    assert person.barriers() == []
+    person.picture("33-qdevice")
+    person.sees_quorum("3 of 3 votes present, 2 needed", "One more node may fail; losing two stops changes.")
+    person.picture("33-qdevice-quorum")
+
+    outside.run(["systemctl", "stop", "corosync-qnetd"])
+    person.sees_quorum("2 of 3 votes present, 2 needed", "Losing one more node stops changes.")
+    person.go("datacenter/cluster")
+    for row in rows:
+        expect(row.get_by_role("gridcell", name="not cast for this node", exact=True)).to_be_visible()
+        expect(row.get_by_role("gridcell", name="Connected", exact=True)).to_have_count(0)
+    table.scroll_into_view_if_needed()
+    person.picture("33-qdevice-server-gone")
+    outside.run(["systemctl", "start", "corosync-qnetd"])
+    n2.run(["systemctl", "stop", "corosync-qdevice"])
+    expect(rows[0].get_by_role("gridcell", name="Connected", exact=True)).to_be_visible()
+    expect(rows[1].get_by_role("gridcell", name=re.compile("^does not run"))).to_be_visible()
+    table.scroll_into_view_if_needed()
+    person.picture("33-qdevice-daemon-stopped")
+
+    n1.run(["pvecm", "qdevice", "remove"], timeout=SETUP_SECONDS)
+    expect(none).to_be_visible()
+
+
 class Figures:
     """What the server has answered for a node's graphs."""
 
@@ -347,3 +395,18 @@ def join_in_vain(person: Person, button: Locator) -> None:
     again = person.page.get_by_role("button", name="Change and try again")
     expect(again).to_be_visible(timeout=JOIN_MS)
     again.click()
+
+
+def ensure_joined(node: Node, peer: Node) -> None:
+    """By the command, where no test before has done it in the browser."""
+    if len(members_seen(peer)) < 2:
+        join(node, peer, links=1)
+    wait_quorate([peer, node])
+
+
+def let_in(member: Node, server: Node) -> None:
+    """The member's root may enter the server by its key, as after the password that ssh-copy-id asks for."""
+    keys = "umask 077; mkdir -p /root/.ssh; exec cat >> /root/.ssh/authorized_keys"
+    server.run(["sh", "-c", keys], input=member.read_file("/root/.ssh/id_rsa.pub"))
+    known = server.read_file("/etc/ssh/ssh_host_ed25519_key.pub")
+    member.run(["sh", "-c", "exec cat >> /root/.ssh/known_hosts"], input=f"{server.address()} {known}")
