@@ -14,6 +14,8 @@ export interface Polled<T> {
   failure: ApiFailure | undefined;
   /** Of operations that tell it beside the data: the difference of what waits for being applied. */
   changes: string | undefined;
+  /** Of lists that are read in parts: how many entries there are. */
+  total: number | undefined;
   reload: () => void;
 }
 
@@ -22,6 +24,7 @@ interface Found<T> {
   data?: T;
   failure?: ApiFailure;
   changes?: string | undefined;
+  total?: number | undefined;
 }
 
 /** Read `path` now, every `seconds` (0: not again) and when one of `topics` has changed; nothing while `path` is
@@ -52,8 +55,8 @@ export function usePolled<P extends PathOf<"GET">>(
     const read = async (): Promise<void> => {
       try {
         if (!document.hidden) {
-          const { data, changes } = await call("GET", where, what, { signal: abort.signal });
-          setFound({ key, data, changes });
+          const { data, changes, total } = await call("GET", where, what, { signal: abort.signal });
+          setFound({ key, data, changes, total });
         }
       } catch (error) {
         if (abort.signal.aborted) return;
@@ -69,8 +72,8 @@ export function usePolled<P extends PathOf<"GET">>(
     };
   }, [key, seconds, round]);
   const fresh = found.key === key;
-  const { data, failure, changes }: Omit<Found<ResultOf<"GET", P>>, "key"> = fresh ? found : {};
-  return { data, failure, changes, reload };
+  const { data, failure, changes, total }: Omit<Found<ResultOf<"GET", P>>, "key"> = fresh ? found : {};
+  return { data, failure, changes, total, reload };
 }
 
 export function useSession(): ReturnType<typeof session.getState> {

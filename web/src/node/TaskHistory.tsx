@@ -1,46 +1,37 @@
-/* A node's finished and running tasks, page by page, filtered. */
+/* A node's finished and running tasks, page by page, filtered; up to date while one looks at them. */
 
 import { Button } from "@patternfly/react-core";
 import { useEffect, useState, type ReactElement } from "react";
 
-import { call } from "../api/client";
-import { asFailure, type ApiFailure } from "../api/failure";
+import { usePolled } from "../api/hooks";
 import type { Task } from "../api/model";
 import { Failure } from "../shared/Failure";
 import { ChoiceField, TextField } from "../shared/fields";
 import { TaskTable } from "../tasks/TaskTable";
 
 const PAGE = 50;
+const SECONDS = 15;
 
 export default function TaskHistory({ node }: { node: string }): ReactElement {
   const [start, setStart] = useState(0);
   const [user, setUser] = useState("");
   const [type, setType] = useState("");
   const [state, setState] = useState("");
+  const parameters = {
+    node,
+    start,
+    limit: PAGE,
+    source: "all" as const,
+    userfilter: user || undefined,
+    typefilter: type || undefined,
+    statusfilter: state || undefined,
+  };
+  const { data, total, failure } = usePolled("/nodes/{node}/tasks", parameters, SECONDS, ["tasks"]);
+  // Stays until those of another page or filter are there: the buttons below must not go away under the focus
   const [found, setFound] = useState<{ tasks: Task[]; total: number }>();
-  const [failure, setFailure] = useState<ApiFailure>();
   useEffect(() => {
-    const abort = new AbortController();
-    const parameters = {
-      node,
-      start,
-      limit: PAGE,
-      source: "all" as const,
-      userfilter: user || undefined,
-      typefilter: type || undefined,
-      statusfilter: state || undefined,
-    };
-    call("GET", "/nodes/{node}/tasks", parameters, { signal: abort.signal }).then(
-      ({ data, total }) => {
-        setFound({ tasks: data, total: total ?? start + data.length });
-        setFailure(undefined);
-      },
-      (error: unknown) => {
-        if (!abort.signal.aborted) setFailure(asFailure(error));
-      },
-    );
-    return () => abort.abort();
-  }, [node, start, user, type, state]);
+    if (data) setFound({ tasks: data, total: total ?? data.length });
+  }, [data, total]);
   const filter = (set: (value: string) => void) => (value: string) => {
     set(value);
     setStart(0);
