@@ -16,14 +16,14 @@ from playwright.sync_api import Page, Route, sync_playwright
 
 from lab.browser import ARGUMENTS, CHROMIUM
 from tests.lab.support_web import PICTURES
-from tests.real.api_host import ApiHost
+from tests.real.api_host import ApiHost, Session
 
 PATIENCE_MS = 60_000.0
 """For what a quiet machine shows in less than one second: others may share it."""
 
 
 class Visitor:
-    """root@pam with a page open. ``faults`` are what the page itself did wrong."""
+    """Somebody with a page open. ``faults`` are what the page itself did wrong."""
 
     def __init__(self, host: ApiHost, page: Page) -> None:
         self.host = host
@@ -32,9 +32,9 @@ class Visitor:
         page.set_default_timeout(PATIENCE_MS)
         page.on("pageerror", lambda error: self.faults.append(str(error)))
 
-    def open(self, place: str = "") -> None:
-        """A place of the interface with a ticket in the cookie, e.g. ``datacenter/cluster``."""
-        ticket = self.host.root_session().ticket
+    def open(self, place: str = "", session: Session | None = None) -> None:
+        """A place of the interface with a ticket in the cookie, of root@pam unless another is given."""
+        ticket = (session or self.host.root_session()).ticket
         self.page.context.add_cookies(
             [{"name": "PVEAuthCookie", "value": quote(ticket, safe=""), "url": self.origin, "secure": True}]
         )

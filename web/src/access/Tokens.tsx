@@ -7,6 +7,7 @@ import { change } from "../api/client";
 import { usePolled } from "../api/hooks";
 import type { Token } from "../api/model";
 import { current } from "../api/session";
+import { changed } from "../logic/changed";
 import { dateOf, epochOf } from "../logic/dates";
 import { CopyButton } from "../shared/Copy";
 import { DataTable } from "../shared/DataTable";
@@ -101,27 +102,29 @@ interface TokenDialogProps {
 function TokenDialog({ row, onMade, onClose }: TokenDialogProps): ReactElement {
   const [userid, setUserid] = useState(row?.userid ?? current()?.username ?? "");
   const [name, setName] = useState(row?.tokenid ?? "");
-  const [isSeparate, setSeparate] = useState(row?.privsep !== 0);
-  const [expire, setExpire] = useState(dateOf(row?.expire));
-  const [comment, setComment] = useState(row?.comment ?? "");
+  const [former] = useState({ privsep: row?.privsep !== 0, expire: dateOf(row?.expire), comment: row?.comment ?? "" });
+  const [isSeparate, setSeparate] = useState(former.privsep);
+  const [expire, setExpire] = useState(former.expire);
+  const [comment, setComment] = useState(former.comment);
   return (
     <FormDialog
       title={row ? `Edit token ${row.userid}!${row.tokenid}` : "Add API token"}
       submitLabel={row ? "OK" : "Add"}
       canSubmit={userid.includes("@") && name !== "" && epochOf(expire) !== undefined}
       onSubmit={async () => {
-        const parameters = {
-          userid,
-          tokenid: name,
-          privsep: isSeparate,
-          expire: epochOf(expire),
-          comment: comment || (row ? "" : undefined),
-        };
+        const identity = { userid, tokenid: name };
         if (row) {
-          await change("PUT", TOKEN, parameters);
+          const { expire: day, ...others } = changed(former, { privsep: isSeparate, expire, comment });
+          const parameters = { ...others, ...(day === undefined ? {} : { expire: epochOf(day) }) };
+          if (Object.keys(parameters).length > 0) await change("PUT", TOKEN, { ...identity, ...parameters });
           return undefined;
         }
-        const made = await change("POST", TOKEN, parameters);
+        const made = await change("POST", TOKEN, {
+          ...identity,
+          privsep: isSeparate,
+          expire: epochOf(expire),
+          comment: comment || undefined,
+        });
         onMade(made["full-tokenid"], made.value);
         return "stay";
       }}

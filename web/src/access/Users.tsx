@@ -7,6 +7,7 @@ import { change } from "../api/client";
 import { usePolled } from "../api/hooks";
 import type { User } from "../api/model";
 import { dateOf, epochOf } from "../logic/dates";
+import { additionOf, changeOf, valuesOf, type UserValues } from "../logic/userForm";
 import { DataTable } from "../shared/DataTable";
 import { DeleteDialog } from "../shared/DeleteDialog";
 import { Failure } from "../shared/Failure";
@@ -73,16 +74,12 @@ function UserDialog({ user, onClose }: { user: User | undefined; onClose: () => 
   const [name, setName] = useState("");
   const [realm, setRealm] = useState("pve");
   const [password, setPassword] = useState("");
-  const [values, setValues] = useState({
-    firstname: user?.firstname ?? "",
-    lastname: user?.lastname ?? "",
-    email: user?.email ?? "",
-    comment: user?.comment ?? "",
-    groups: user?.groups ?? "",
-    expire: dateOf(user?.expire),
-  });
-  const [isEnabled, setEnabled] = useState(user?.enable !== 0);
-  const edit = (key: keyof typeof values) => (value: string) => setValues((before) => ({ ...before, [key]: value }));
+  const [former] = useState(() => valuesOf(user));
+  const [values, setValues] = useState(former);
+  const edit =
+    <K extends keyof UserValues>(key: K) =>
+    (value: UserValues[K]) =>
+      setValues((before) => ({ ...before, [key]: value }));
   const isNew = user === undefined;
   const takesPassword = isNew && realm === "pve";
   return (
@@ -90,21 +87,21 @@ function UserDialog({ user, onClose }: { user: User | undefined; onClose: () => 
       title={isNew ? "Add user" : `Edit user ${user.userid}`}
       submitLabel={isNew ? "Add" : "OK"}
       size="medium"
-      canSubmit={!isNew || (name !== "" && (!takesPassword || password.length >= 8))}
+      canSubmit={epochOf(values.expire) !== undefined && (!isNew || (name !== "" && (!takesPassword || password.length >= 8)))}
       onSubmit={async () => {
-        const parameters = { ...values, expire: epochOf(values.expire), enable: isEnabled };
         if (isNew) {
-          const given = Object.entries(parameters).filter(([, value]) => value !== "");
-          const filled = Object.fromEntries(given) as Partial<typeof parameters>;
           const secret = takesPassword ? { password } : {};
-          await change("POST", "/access/users", { ...filled, userid: `${name}@${realm}`, ...secret });
-        } else {
+          await change("POST", "/access/users", { ...additionOf(values), userid: `${name}@${realm}`, ...secret });
+          return undefined;
+        }
+        const parameters = changeOf(former, values);
+        if (Object.keys(parameters).length > 0) {
           await change("PUT", "/access/users/{userid}", { userid: user.userid, ...parameters });
         }
         return undefined;
       }}
       onClose={onClose}
-      fields={["userid", "password", ...Object.keys(values)]}
+      fields={["userid", "password", "firstname", "lastname", "email", "groups", "expire", "comment"]}
     >
       {(errors) => (
         <>
@@ -149,7 +146,7 @@ function UserDialog({ user, onClose }: { user: User | undefined; onClose: () => 
             fault={errors["expire"] ?? (epochOf(values.expire) === undefined ? "A date such as 2030-12-31." : undefined)}
           />
           <TextField label="Comment" value={values.comment} onChange={edit("comment")} fault={errors["comment"]} />
-          <CheckField label="Enabled" value={isEnabled} onChange={setEnabled} />
+          <CheckField label="Enabled" value={values.enable} onChange={edit("enable")} />
         </>
       )}
     </FormDialog>
