@@ -1,4 +1,4 @@
-"""What an open page shows while things change under it, by the event stream.
+"""What an open page shows while things change under it: by the event stream, and a task's log as it grows.
 
 The file system's daemon is not there: what it would tell of changes stands in a file, at which the real event
 stream looks.
@@ -110,6 +110,31 @@ def test_an_event_alone_shows_a_task_and_its_end_in_the_history(
     expect(row).to_contain_text("running")
     _say(script, "end")
     expect(row).to_contain_text("OK")
+
+
+def test_a_task_is_watched_while_it_runs_and_stopped(host: ApiHost, visitor: Visitor, script: Path) -> None:
+    page = visitor.page
+    _say(script, "the first line")
+    upid = _repeat(host, script)
+    visitor.open(f"node/{host.node}/tasks")
+    row = _history(host, visitor).get_by_role("row").filter(has_text="running")
+    row.get_by_role("button", name="testrepeat").click()
+    viewer = page.get_by_role("dialog", name="Task: testrepeat")
+    log = viewer.get_by_label("Task log")
+    expect(log).to_have_text("the first line")
+    _say(script, "a line while one looks")
+    expect(log).to_have_text("the first line\na line while one looks")
+    expect(viewer.get_by_text("running", exact=True)).to_be_visible()
+    assert upid.is_running()
+    visitor.picture("28-task-runs")
+
+    viewer.get_by_role("button", name="Stop").click()
+    expect(log).to_contain_text("TASK ERROR: received interrupt")
+    expect(viewer.get_by_text("received interrupt", exact=True)).to_be_visible()
+    expect(viewer.get_by_role("button", name="Stop")).to_have_count(0)
+    assert not upid.is_running()
+    viewer.get_by_role("button", name="Close").last.click()
+    expect(_history(host, visitor).get_by_text("received interrupt")).to_be_visible()
 
 
 def _open_without_polls(visitor: Visitor, place: str) -> None:
