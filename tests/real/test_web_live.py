@@ -8,6 +8,7 @@ from __future__ import annotations
 
 import json
 import os
+import re
 import time
 from collections.abc import Iterator
 from pathlib import Path
@@ -99,6 +100,18 @@ def script(host: ApiHost, tmp_path: Path) -> Iterator[Path]:
     _say(path, "end")
 
 
+def test_an_event_alone_changes_the_tree(host: ApiHost, visitor: Visitor) -> None:
+    page = visitor.page
+    _members(host, n1=True, n2=True)
+    _tell(host, clinfo=2)
+    _open_without_polls(visitor, "datacenter/summary")
+    node = page.get_by_role("treeitem", name=re.compile("^n2"))
+    expect(node).to_contain_text("online")
+    _members(host, n1=True, n2=False)
+    _tell(host, clinfo=3)
+    expect(node).to_contain_text("offline")
+
+
 def test_an_event_alone_shows_a_task_and_its_end_in_the_history(
     host: ApiHost, visitor: Visitor, script: Path
 ) -> None:
@@ -149,6 +162,13 @@ def _open_without_polls(visitor: Visitor, place: str) -> None:
 
 def _history(host: ApiHost, visitor: Visitor) -> Locator:
     return visitor.page.get_by_role("grid", name=f"Tasks of {host.node}")
+
+
+def _members(host: ApiHost, **online: bool) -> None:
+    nodes = {name: {"id": id_, "online": int(up)} for id_, (name, up) in enumerate(online.items(), 1)}
+    cluster = {"name": "lab", "version": 2, "nodes": len(nodes), "quorate": 1}
+    members = {"nodename": "n1", "version": 1, "cluster": cluster, "nodelist": nodes}
+    host.put(host.settings.mountpoint / ".members", json.dumps(members).encode(), 0o640)
 
 
 def _tell(host: ApiHost, *, clinfo: int) -> None:

@@ -3,9 +3,10 @@
 import { useCallback, useEffect, useRef, useState, useSyncExternalStore } from "react";
 
 import { call } from "./client";
-import { listen, type Topic } from "./events";
+import type { Topic } from "./events";
 import { asFailure, type ApiFailure } from "./failure";
 import type { ParametersOf, PathOf, ResultOf } from "./operations";
+import { keepReading, SLOW_MS, type Reading } from "./polling";
 import * as session from "./session";
 
 export interface Polled<T> {
@@ -28,49 +29,44 @@ interface Found<T> {
 }
 
 /** Read `path` now, every `seconds` (0: not again) and when one of `topics` has changed; nothing while `path` is
- * null or the page is hidden. */
+ * null or the page is hidden. While changes are told, `toldSeconds` take the place of `seconds`: give them where
+ * the answer also changes by what is not told. */
 export function usePolled<P extends PathOf<"GET">>(
   path: P | null,
   parameters: ParametersOf<"GET", P>,
   seconds = 0,
   topics: readonly Topic[] = [],
+  toldSeconds = SLOW_MS / 1000,
 ): Polled<ResultOf<"GET", P>> {
   const key = path === null ? null : JSON.stringify([path, parameters]);
   const [found, setFound] = useState<Found<ResultOf<"GET", P>>>({ key });
-  const [round, setRound] = useState(0);
-  const reload = useCallback(() => setRound((count) => count + 1), []);
-  const hears = key === null || seconds === 0 ? "" : topics.join(" ");
-  useEffect(() => {
-    if (hears === "") return;
-    const mine = hears.split(" ") as Topic[];
-    return listen((changed) => {
-      if (mine.some((topic) => changed.has(topic))) reload();
-    });
-  }, [hears, reload]);
+  const reading = useRef<Reading>(undefined);
+  const reload = useCallback(() => reading.current?.reload(), []);
+  const hears = topics.join(" ");
   useEffect(() => {
     if (key === null) return;
     const [where, what] = JSON.parse(key) as [P, ParametersOf<"GET", P>];
-    const abort = new AbortController();
-    let timer: ReturnType<typeof setTimeout> | undefined;
-    const read = async (): Promise<void> => {
+    const read = async (signal: AbortSignal): Promise<boolean> => {
+      if (document.hidden) return true;
       try {
-        if (!document.hidden) {
-          const { data, changes, total } = await call("GET", where, what, { signal: abort.signal });
-          setFound({ key, data, changes, total });
-        }
+        const { data, changes, total } = await call("GET", where, what, { signal });
+        setFound({ key, data, changes, total });
+        return true;
       } catch (error) {
-        if (abort.signal.aborted) return;
+        if (signal.aborted) return true;
         const failure = asFailure(error);
         setFound((before) => ({ ...(before.key === key ? before : { key }), failure }));
+        return false;
       }
-      if (seconds > 0 && !abort.signal.aborted) timer = setTimeout(() => void read(), seconds * 1000);
     };
-    void read();
-    return () => {
-      abort.abort();
-      clearTimeout(timer);
-    };
-  }, [key, seconds, round]);
+    const mine = keepReading(read, {
+      periodMs: seconds * 1000,
+      topics: hears === "" ? [] : (hears.split(" ") as Topic[]),
+      toldMs: toldSeconds * 1000,
+    });
+    reading.current = mine;
+    return mine.stop;
+  }, [key, seconds, toldSeconds, hears]);
   const fresh = found.key === key;
   const { data, failure, changes, total }: Omit<Found<ResultOf<"GET", P>>, "key"> = fresh ? found : {};
   return { data, failure, changes, total, reload };

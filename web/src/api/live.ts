@@ -4,9 +4,10 @@
 import { useSyncExternalStore } from "react";
 
 import { get } from "./client";
-import { isStreaming, listen } from "./events";
+import { listen } from "./events";
 import { asFailure, type ApiFailure } from "./failure";
 import type { ClusterEntry, NodeEntry, Resource, Task } from "./model";
+import { everySoOften } from "./polling";
 
 export interface Live {
   cluster?: ClusterEntry;
@@ -22,8 +23,6 @@ export interface Live {
 type Part = "status" | "resources" | "tasks";
 
 const POLL_MS = 3000;
-/** With a stream that works, only as a safety net. */
-const SLOW_POLL_MS = 30_000;
 const ALL: readonly Part[] = ["status", "resources", "tasks"];
 
 let live: Live = { members: [], resources: [], tasks: [], ready: false };
@@ -34,8 +33,10 @@ let reading = false;
 let abort = new AbortController();
 
 export function useLive(): Live {
-  return useSyncExternalStore(subscribe, () => live);
+  return useSyncExternalStore(subscribe, getLive);
 }
+
+export const getLive = (): Live => live;
 
 /** Read at once, e.g. after a change made here. */
 export function refresh(...parts: Part[]): void {
@@ -48,7 +49,8 @@ export function localNode(state: Live): string | undefined {
   return state.members.find((member) => member.local)?.name;
 }
 
-function subscribe(listener: () => void): () => void {
+/** Follow the state until the returned function is called. */
+export function subscribe(listener: () => void): () => void {
   listeners.add(listener);
   if (listeners.size === 1) stop = start();
   return () => {
@@ -59,20 +61,17 @@ function subscribe(listener: () => void): () => void {
 
 function start(): () => void {
   abort = new AbortController();
-  let last = 0;
-  const tick = (): void => {
-    if (document.hidden || Date.now() - last < (isStreaming() ? SLOW_POLL_MS : POLL_MS) - 100) return;
-    last = Date.now();
-    refresh();
+  const read = (): void => {
+    if (!document.hidden) refresh();
   };
-  const timer = setInterval(tick, POLL_MS);
+  const rest = everySoOften(read, { periodMs: POLL_MS, topics: ALL }, () => live.failure !== undefined);
   const stream = listen((topics) => {
     const parts = ALL.filter((part) => topics.has(part));
     if (parts.length > 0 && !document.hidden) refresh(...parts);
   });
-  tick();
+  read();
   return () => {
-    clearInterval(timer);
+    rest();
     stream();
     abort.abort();
     live = { members: [], resources: [], tasks: [], ready: false };

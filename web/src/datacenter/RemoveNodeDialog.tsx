@@ -21,7 +21,8 @@ interface Props {
 export function RemoveNodeDialog({ node, live, config, onClose }: Props): ReactElement {
   const [typed, setTyped] = useState("");
   const [consents, setConsents] = useState<ReadonlySet<string>>(new Set());
-  const quorum = usePolled("/cluster/quorum", {}, 5, ["status"]);
+  // Nobody tells when votes or the QDevice change
+  const quorum = usePolled("/cluster/quorum", {}, 5, ["status"], 5);
   const view = removalView(node, { ...live, config, quorum: quorum.data });
   const isKnown = quorum.data !== undefined || quorum.failure !== undefined;
   const isAgreed = view.conditions.every(({ consent }) => consents.has(consent));

@@ -6,12 +6,13 @@ import type { QuorumData } from "../api/model";
 import { may } from "../api/session";
 import { quorumWords, type QuorumFacts, type QuorumWords } from "../logic/quorum";
 
+/** Also while changes are told: of votes and the QDevice Corosync alone knows. */
 const SECONDS = 5;
 
 /** Undefined outside a cluster, and until the state is known. */
 export function useQuorum(live: Live): QuorumWords | undefined {
   const isMember = live.cluster !== undefined && may("dc", "Sys.Audit");
-  const quorum = usePolled(isMember ? "/cluster/quorum" : null, {}, SECONDS, ["status"]);
+  const quorum = usePolled(isMember ? "/cluster/quorum" : null, {}, SECONDS, ["status"], SECONDS);
   if (!live.cluster) return undefined;
   return quorumWords(quorum.data?.clustered ? factsOf(quorum.data) : factsOfMembers(live));
 }
