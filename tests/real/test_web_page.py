@@ -229,6 +229,28 @@ def test_the_steps_of_a_task_are_shown(host: ApiHost, visitor: Visitor) -> None:
     visitor.picture("25-steps")
 
 
+def test_a_ticket_that_cannot_be_renewed_leaves_the_form_below_the_login(
+    host: ApiHost, visitor: Visitor
+) -> None:
+    page = visitor.page
+    page.clock.install()
+    visitor.open("datacenter/users", host.login("alice@pve", PASSWORDS["alice"]))
+    page.get_by_role("button", name="Add user").click()
+    form = page.get_by_role("dialog", name="Add user")
+    form.get_by_label("Comment").fill("typed before")
+    page.route("**/access/ticket", lambda route: route.fulfill(status=401, json={"data": None}))
+    page.clock.fast_forward("15:00")
+    again = page.get_by_role("dialog", name="The session has ended")
+    expect(again).to_be_visible()
+    page.unroute("**/access/ticket")
+    expect(again.get_by_label("User name")).to_have_value("alice@pve")
+    again.get_by_label("Password").fill(PASSWORDS["alice"])
+    again.get_by_role("button", name="Log in").click()
+    expect(again).to_be_hidden()
+    expect(form.get_by_label("Comment")).to_have_value("typed before")
+    assert visitor.faults == []
+
+
 def test_options_are_edited_by_a_double_click(visitor: Visitor) -> None:
     page = visitor.page
     visitor.open("datacenter/options")
