@@ -118,8 +118,8 @@ def parse(text: str) -> tuple[NodeConfig, list[str]]:
             if problem is not None:
                 config.other[match[1]] = match[2]
                 warnings.append(f"parse error in '{FILE}' - '{match[1]}': {problem}")
-    if notes:
-        config.values["description"] = "\n".join(notes)
+    if description := "\n".join(notes):
+        config.values["description"] = description
     return config, warnings
 
 

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import pytest
-from hypothesis import given
+from hypothesis import example, given
 from hypothesis import strategies as st
 
 from quorate.nodeconfig import NodeConfig, parse, path_of, shown, write
@@ -60,6 +60,7 @@ def test_nothing_and_garbage() -> None:
     assert path_of("n1") == "nodes/n1/config"
 
 
+@example("#")  # an empty description is none
 @given(st.text(max_size=200))
 def test_any_text_can_be_read_and_what_was_understood_stays(text: str) -> None:
     config, _ = parse(text)
