@@ -239,3 +239,5 @@ def outcome(body: Callable[[], object]) -> str:
 
 def _die_with_parent() -> None:
     _libc.prctl(1, signal.SIGKILL)
+    for number in (signal.SIGHUP, signal.SIGINT):  # as nohup and shells' background jobs leave them to us
+        signal.signal(number, signal.SIG_DFL)

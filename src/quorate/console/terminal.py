@@ -81,7 +81,8 @@ def _become(slave: int, argv: Sequence[str], environment: Mapping[str, str]) -> 
     """The new process: the program, with nothing of ours but the terminal."""
     try:
         os.login_tty(slave)
-        for number in (signal.SIGPIPE, signal.SIGXFSZ):  # Python ignores these, and children inherit it
+        # Python ignores the first two, whoever started us may have ignored the others; children inherit it.
+        for number in (signal.SIGPIPE, signal.SIGXFSZ, signal.SIGHUP, signal.SIGINT, signal.SIGQUIT):
             signal.signal(number, signal.SIG_DFL)
         os.execve(argv[0], list(argv), dict(environment))
     except OSError as err:
