@@ -1,12 +1,13 @@
 /* Login or pages; the login dialog over the page when a session has ended, so that no form is lost. */
 
 import { Bullseye, Modal, ModalBody, ModalHeader, Spinner } from "@patternfly/react-core";
-import { type ReactElement } from "react";
+import { useRef, type ReactElement } from "react";
 
 import { useSession } from "../api/hooks";
 import { logOut } from "../api/session";
 import { LoginForm } from "../login/LoginForm";
 import { LoginPage } from "../login/LoginPage";
+import { useOnTop } from "../shared/useOnTop";
 import { Shell } from "./Shell";
 
 export function App(): ReactElement {
@@ -24,16 +25,26 @@ export function App(): ReactElement {
       <Shell key={state.session.username} session={state.session} />
       {state.expired && (
         <Modal isOpen variant="small" aria-labelledby="relogin-title" className="q-relogin">
-          <ModalHeader
-            title="The session has ended"
-            labelId="relogin-title"
-            description="Log in again to go on. What you have typed on the page is kept."
-          />
-          <ModalBody>
-            <LoginForm username={state.session.username} onOther={() => logOut()} />
-          </ModalBody>
+          <Relogin username={state.session.username} />
         </Modal>
       )}
     </>
+  );
+}
+
+function Relogin({ username }: { username: string }): ReactElement {
+  const inside = useRef<HTMLDivElement>(null);
+  useOnTop(inside);
+  return (
+    <div ref={inside}>
+      <ModalHeader
+        title="The session has ended"
+        labelId="relogin-title"
+        description="Log in again to go on. What you have typed on the page is kept."
+      />
+      <ModalBody>
+        <LoginForm username={username} onOther={() => logOut()} />
+      </ModalBody>
+    </div>
   );
 }
