@@ -65,7 +65,10 @@ export function usePolled<P extends PathOf<"GET">>(
       toldMs: toldSeconds * 1000,
     });
     reading.current = mine;
-    return mine.stop;
+    return () => {
+      mine.stop();
+      reading.current = undefined;
+    };
   }, [key, seconds, toldSeconds, hears]);
   const fresh = found.key === key;
   const { data, failure, changes, total }: Omit<Found<ResultOf<"GET", P>>, "key"> = fresh ? found : {};

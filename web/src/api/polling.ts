@@ -48,7 +48,8 @@ export function keepReading(read: (signal: AbortSignal) => Promise<boolean>, rhy
     isReading = true;
     do {
       isOld = false;
-      hasFailed = !(await read(mine.signal));
+      const isRead = await read(mine.signal);
+      if (abort === mine) hasFailed = !isRead;
     } while (wantsMore(mine));
     if (abort === mine) isReading = false;
   };
