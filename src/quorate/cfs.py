@@ -221,7 +221,7 @@ class Cfs:
 
     def status_set_many(self, values: Sequence[tuple[str, bytes]]) -> None:
         """As `status_set` for each key and value, much faster; one that is refused hinders no other."""
-        what = f"tell '{values[0][0]}' and what follows" if values else "tell nothing"
+        what = f"tell some of '{values[0][0]}' to '{values[-1][0]}'" if values else "tell nothing"
         self._ask(what, lambda daemon: daemon.use(lambda client: client.set_statuses(values)))
 
     def status_get(self, key: str, node: str = "") -> bytes | None:

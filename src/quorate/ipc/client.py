@@ -77,18 +77,29 @@ class Client:
     def set_statuses(self, values: Sequence[tuple[str, bytes]]) -> None:
         """As `set_status` for each key and value, in few calls.
 
-        Raises IpcError for one of those that were refused, when all others have been told.
+        Raises IpcError for one of those that were refused, when all others have been told; ValueError for a
+        key that is empty or does not fit, before anything is told.
         """
         refused: IpcError | None = None
-        for part in _portions(values):
+        for part, body in [(part, operations.set_statuses(part)) for part in _portions(values)]:
             try:
-                self.call(Op.SET_STATUSES, operations.set_statuses(part))
+                self._set_portion(part, body)
             except IpcUnavailableError:
                 raise
             except IpcError as error:
                 refused = error
         if refused is not None:
             raise refused
+
+    def _set_portion(self, part: Sequence[tuple[str, bytes]], body: bytes) -> None:
+        try:
+            self.call(Op.SET_STATUSES, body)
+        except IpcError as error:
+            if error.errno != errno.ECHRNG:
+                raise
+            # The daemon that runs is older than this package, or the original.
+            for key, value in part:
+                self.set_status(key, value)
 
     def get_status(self, key: str, node: str = "") -> bytes | None:
         """What ``node`` told (empty: this one), as it came; None if there is nothing."""

@@ -43,10 +43,12 @@ def set_status(key: str, value: bytes) -> bytes:
 
 
 def set_statuses(values: Sequence[tuple[str, bytes]]) -> bytes:
-    """Each as `set_status` means it. Raises ValueError for a key that does not fit."""
+    """Each as `set_status` means it. Raises ValueError for a key that is empty or does not fit."""
     parts: list[bytes] = []
     for key, value in values:
         raw = _field(key).rstrip(b"\0")
+        if not raw:
+            raise ValueError("a value for the file system daemon without a key")
         parts += (_SIZES.pack(len(raw), len(value)), raw, value)
     return b"".join(parts)
 

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import errno
 import gc
 import os
 import re
@@ -14,6 +15,7 @@ from hypothesis import strategies as st
 
 from quorate.cfs import Cfs, CfsError, CfsUnavailableError
 from quorate.ipc import logtext
+from quorate.ipc.client import IpcError
 from quorate.ipc.operations import Op
 from quorate.ipc.shared import Changes, SharedClient, shared_client
 from quorate.pmxcfs import status
@@ -153,6 +155,30 @@ def test_guests_properties_and_tokens(cfs: Cfs) -> None:
     assert 100 in properties
     assert set(properties[100]) <= {"name", "tags", "lock"}
     assert cfs.verify_token("nobody@pve!x", "secret") is False
+
+
+class Older(DirectClient):
+    """Talks to a daemon that knows nothing of many values in one request."""
+
+    def call(self, operation: int, body: bytes = b"") -> bytes:
+        if operation == Op.SET_STATUSES:
+            raise IpcError(errno.ECHRNG, os.strerror(errno.ECHRNG))
+        return super().call(operation, body)
+
+
+def test_an_older_daemon_is_told_one_value_after_the_other(fixture: Fixture) -> None:
+    cfs = Cfs(Settings(), daemon=SharedClient(lambda: Older(fixture)))
+    cfs.status_set_many([("kv/a", b"1"), ("kv/b", b"2")])
+    assert [cfs.status_get("kv/a"), cfs.status_get("kv/b")] == [b"1", b"2"]
+
+
+def test_nothing_is_told_of_values_with_a_key_that_does_not_fit(cfs: Cfs) -> None:
+    for key in ("", "k" * 300):
+        with pytest.raises(CfsError, match="unable to tell some of 'kv/a' to"):
+            cfs.status_set_many(
+                [("kv/a", bytes(30000)), ("kv/b", bytes(30000)), ("kv/c", bytes(30000)), (key, b"")]
+            )
+    assert cfs.status_get("kv/a") is None
 
 
 def test_errors_say_what_was_tried_and_what_to_do(client: DirectClient, fixture: Fixture, cfs: Cfs) -> None:
