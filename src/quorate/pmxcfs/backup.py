@@ -25,12 +25,16 @@ def save_lost(directory: Path, lost: Sequence[LostEntry], now: int, *, prefix: s
     """Write one private archive; returns its path. Raises OSError."""
     level = 1 if sum(len(entry.data or b"") for entry in lost) <= SMALL else 0
     fd, path = files.create_private(directory, prefix, now, SUFFIX)
-    with os.fdopen(fd, "wb") as file:
-        with tarfile.open(fileobj=file, mode="w:gz", compresslevel=level) as archive:
-            for entry in lost:
-                archive.addfile(_header(entry), io.BytesIO(entry.data or b""))
-        file.flush()
-        os.fsync(fd)
+    try:
+        with os.fdopen(fd, "wb") as file:
+            with tarfile.open(fileobj=file, mode="w:gz", compresslevel=level) as archive:
+                for entry in lost:
+                    archive.addfile(_header(entry), io.BytesIO(entry.data or b""))
+            file.flush()
+            os.fsync(fd)
+    except BaseException:  # half of it helps nobody, and the disk may be full
+        path.unlink(missing_ok=True)
+        raise
     files.prune(directory, prefix, SUFFIX, KEEP, made=path)
     return path
 

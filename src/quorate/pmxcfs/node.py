@@ -8,7 +8,9 @@ from __future__ import annotations
 import gc
 import os
 import sys
+import tarfile
 import time
+import zlib
 from typing import Final
 
 from quorate.fuse.errors import FuseError, SessionEnded
@@ -388,7 +390,7 @@ class Node:
         log = logs.domain("dcdb")
         try:
             path = save_lost(self.settings.backup_dir, effect.entries, int(time.time()))
-        except OSError as error:
+        except (OSError, ValueError, tarfile.TarError, zlib.error) as error:
             log.error("cannot save what the cluster replaces on this node (%s): %s", summary(effect), error)  # noqa: TRY400
             return
         if effect.diverged:

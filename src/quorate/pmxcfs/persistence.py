@@ -89,7 +89,10 @@ class Persistence:
         self.flush_now()
 
     def save_first(self, save: Callable[[], None]) -> None:
-        """Have ``save`` called, in the store's thread, before the next `replaced` reaches the database."""
+        """Have ``save`` called, in the store's thread, before the next `replaced` reaches the database.
+
+        In the caller's if the store takes nothing any more. It must not raise.
+        """
         self._first = save
 
     def replaced(self, old: Tree, new: Tree) -> None:

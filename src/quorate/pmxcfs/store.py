@@ -177,8 +177,7 @@ class Store:
                 # Rows of a failed transaction wait for the next batch: no retries in a circle.
                 if waiting or closing:
                     pending, self._pending = self._pending, {}
-            for call in first:
-                call()
+            _call_all(first)
             error = self._write(connection, pending, durable) if pending else None
             if error is None:
                 since_checkpoint += sum(
@@ -228,3 +227,9 @@ class Store:
 
     def _unusable(self, verb: str, error: Exception) -> DatabaseError:
         return DatabaseError([f"cannot {verb} {self._path}: {error}"])
+
+
+def _call_all(calls: list[Callable[[], None]]) -> None:
+    """One after the other; nothing of them is kept, for they hold what they save."""
+    while calls:
+        calls.pop(0)()

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import errno
 import os
 import stat
 import tarfile
@@ -46,6 +47,16 @@ def test_a_large_archive_is_not_compressed(tmp_path: Path, size: int, compressed
         content = archive.extractfile(member)
         assert content is not None
         assert content.read() == bytes(size)
+
+
+def test_half_an_archive_does_not_stay(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    def full(fd: int) -> None:
+        raise OSError(errno.ENOSPC, os.strerror(errno.ENOSPC))
+
+    monkeypatch.setattr("quorate.pmxcfs.backup.os.fsync", full)
+    with pytest.raises(OSError, match="No space left"):
+        save_lost(tmp_path, LOST, 1_700_000_100)
+    assert list(tmp_path.iterdir()) == []
 
 
 def test_the_newest_are_kept(tmp_path: Path) -> None:

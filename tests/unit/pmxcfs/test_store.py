@@ -6,6 +6,7 @@ import logging
 import queue
 import sqlite3
 import threading
+import weakref
 from collections.abc import Callable, Iterator
 from pathlib import Path
 
@@ -106,6 +107,24 @@ def test_what_comes_first_sees_the_database_as_it_was(path: Path, opened: Opened
     assert later.wait() is None
     assert seen == [True, [(0,)]]
     assert query(path, "SELECT inode FROM tree ORDER BY inode") == [(0,), (FILE.inode,)]
+
+
+def test_what_came_first_is_not_kept(path: Path, opened: Opened) -> None:
+    """It holds what it saves: up to the whole tree."""
+
+    class Saver:
+        def __call__(self) -> None:
+            pass
+
+    store, _ = opened()
+    saver = Saver()
+    gone = threading.Event()
+    weakref.finalize(saver, gone.set)
+    outcome = Outcome()
+    store.submit(RowBatch((), (ROOT,)), outcome, saver)
+    del saver
+    assert outcome.wait() is None
+    assert gone.wait(5)
 
 
 def test_the_file_is_private_before_anything_is_in_it(path: Path, opened: Opened) -> None:
