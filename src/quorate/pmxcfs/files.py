@@ -31,6 +31,9 @@ log = logging.getLogger(__name__)
 MAX_AGE: Final = 1.0
 """Seconds for which content of a file that stays open is kept back."""
 
+EARLY_SECONDS: Final = 1
+"""For so long the kernel keeps the attributes of a file in the making: as the original's of every file."""
+
 MAX_UNSENT: Final = 64
 """Files with content that was not sent; beyond it the oldest is sent. Bounds the memory to 64 MiB."""
 
@@ -521,12 +524,13 @@ class Files(MountBase):
     def _early_entry(self, node: Node) -> bytes:
         """The answer to CREATE for a file that is not in the tree yet.
 
-        The kernel keeps mode and owner, or it would ask for them at the next open. Size and times it asks for
-        anew after a write, and for files without one when ``_created`` tells it to forget them.
+        For a moment the kernel keeps mode and owner, or it would ask for them at each open. Size and times it
+        asks for anew after a write, and for files without one when ``_created`` tells it to forget them. The
+        inode's number is not known yet: who asks for it alone, as ``ls -i`` does, gets another one meanwhile.
         """
         node.lookups += 1
         attr, _ = self.attributes(node)
-        return entry_out(node.nodeid, attr, DAY, DAY)
+        return entry_out(node.nodeid, attr, DAY, EARLY_SECONDS)
 
     def _is_cluster_config(self, node: Node) -> bool:
         """Whether it is corosync.conf; its name is looked at first, since every write asks."""
