@@ -15,8 +15,8 @@ from lab.handmade import corosync_conf, wait_quorate
 
 TOKEN = 3000
 """ms, as pvecm's default for small clusters: the bench loads the machine, and membership must not flap."""
-RESTING = 0.1
-"""Processors in use by a lab in which nothing happens: its Corosyncs pass the token now and then."""
+RESTING = 0.04
+"""Processors per node in use by a lab in which nothing happens: its Corosyncs pass the token now and then."""
 CALM_PERIOD, CALM_SECONDS = 0.1, 5.0
 SOURCE = Path(__file__).resolve().parent.parent / "src"
 QUIET_UNITS = ("pvedaemon", "pveproxy", "pvestatd")
@@ -84,7 +84,7 @@ def calm(lab: Lab) -> None:
         now = [used(lab), time.monotonic()]
         share = (now[0] - last[0]) / (now[1] - last[1])
         last[:] = now
-        return share < RESTING or now[1] - begin > CALM_SECONDS
+        return share < RESTING * len(lab.nodes) or now[1] - begin > CALM_SECONDS
 
     while True:
         time.sleep(CALM_PERIOD)

@@ -193,6 +193,7 @@ def test_two_nodes_renew_the_key_of_the_tickets_at_the_same_time(lab: Lab) -> No
     finally:
         for node in lab.nodes:
             node.systemctl("start", "pvedaemon", "pvestatd")
+    wait_for(lambda: keys_of(n1).of_private == keys_of(n1).public, timeout=20, what="both halves on n1")
     seen = keys_of(n1)
     # A second new key would have left the first one as the previous one
     assert (seen.previous, seen.of_private) == (before, seen.public)

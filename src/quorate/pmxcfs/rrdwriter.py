@@ -19,7 +19,8 @@ from quorate.pmxcfs.librrd import LibrrdError, LibrrdMissingError
 from quorate.pmxcfs.rrdcached import Rrdcached, RrdcachedError
 
 MAX_QUEUED: Final = 65536
-"""Values waiting. Ten thousand guests send one each every ten seconds; beyond that the oldest are dropped."""
+"""Values waiting. Ten thousand guests send one each every ten seconds; beyond that the oldest are dropped.
+As many may just be being written."""
 GATHER_SECONDS: Final = 0.2
 """Values come in bursts, all guests of a node at once. The thread waits for the whole burst: two threads that
 take turns with every value cost the loop more than the writing."""
@@ -112,8 +113,8 @@ class RrdWriter:
             self._condition.notify_all()
             self._condition.wait_for(lambda: bool(self._queue) or self._stopping)
             self._condition.wait_for(lambda: self._stopping, GATHER_SECONDS)
-            self._working = True
             burst, self._queue = self._queue, deque()
+            self._working = bool(burst)
             dropped, self._dropped = self._dropped, 0
         if dropped:
             self._log.warning("the disk is too slow: %d RRD values were dropped", dropped)

@@ -1,5 +1,7 @@
 """librrd where it is not installed."""
 
+from types import SimpleNamespace
+
 import pytest
 
 from quorate.pmxcfs import librrd
@@ -23,7 +25,7 @@ def test_a_missing_library_is_not_looked_for_with_every_value(monkeypatch: pytes
     monkeypatch.setattr(librrd, "_ffi", loader)
     monkeypatch.setattr(librrd, "_library", None)
     monkeypatch.setattr(librrd, "_missing", None)
-    monkeypatch.setattr("quorate.pmxcfs.librrd.time.monotonic", lambda: now[0])
+    monkeypatch.setattr(librrd, "time", SimpleNamespace(monotonic=lambda: now[0]))
 
     def refused() -> str:
         with pytest.raises(LibrrdMissingError) as caught:
