@@ -172,6 +172,10 @@ def test_tickets_are_renewed_on_any_node(lab: Lab) -> None:
     outside(lab, use)
 
 
+def _listens(node: Node) -> bool:
+    return node.run(["test", "-S", "/run/pvedaemon/api.sock"], check=False).returncode == 0
+
+
 def test_two_nodes_renew_the_key_of_the_tickets_at_the_same_time(lab: Lab) -> None:
     n1, n2, n3 = lab.nodes
     tickets: list[str] = []
@@ -193,6 +197,7 @@ def test_two_nodes_renew_the_key_of_the_tickets_at_the_same_time(lab: Lab) -> No
     finally:
         for node in lab.nodes:
             node.systemctl("start", "pvedaemon", "pvestatd")
+            wait_for(partial(_listens, node), timeout=20, what=f"pvedaemon on {node.name} to listen")
     wait_for(lambda: keys_of(n1).of_private == keys_of(n1).public, timeout=20, what="both halves on n1")
     seen = keys_of(n1)
     # A second new key would have left the first one as the previous one
