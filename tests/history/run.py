@@ -47,7 +47,7 @@ RECOVER_SECONDS = 90.0
 """After the end of a fault every node must be writable again; the longest bound inside is 30 s."""
 STATUS_SECONDS = 20.0
 """After that: several synchronisations later."""
-LOST = "backup/replaced-*"
+LOST = "backup/replaced-*.tar.gz"
 """What a node puts aside, below its disk; it keeps the newest ten."""
 MAX_SHOWN = 20
 MAX_LINE = 500

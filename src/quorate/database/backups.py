@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import os
 import sqlite3
 from collections.abc import Callable
 from contextlib import closing
@@ -45,30 +44,25 @@ def create(
     Another ``prefix`` than ``config-`` makes a kind of its own, which is not listed.
 
     The daemon may run; ``stopped``: the caller holds its lock. ``started`` and ``removed`` are told which
-    files are made and dropped. Raises BackupError; a backup that could not be verified does not stay.
+    files are made and dropped. Raises BackupError; of a backup that could not be verified nothing stays.
     """
-    path: Path | None = None
     try:
         if not stopped:
             require_safe_read(database)
-        with closing(open_reader(database)) as connection:
-            fd, path = files.create_private(directory, prefix, now, SUFFIX)
-            started(path)
-            with os.fdopen(fd, "wb") as out:
-                written = write_dump(connection, out)
-                out.flush()
-                os.fsync(out.fileno())
-        found = read_summary(path)
-        if found != written:
-            raise BackupError(f"'{path}' does not hold what was read from '{database}'")
-        _sync_directory(directory)
-        for old in files.prune(directory, prefix, SUFFIX, keep, made=path):
+        with (
+            closing(open_reader(database)) as connection,
+            files.new_private(directory, prefix, now, SUFFIX) as new,
+        ):
+            started(new.path)
+            written = write_dump(connection, new.file)
+            new.file.flush()
+            if read_summary(new.part) != written:
+                raise BackupError(f"'{new.path}' does not hold what was read from '{database}'")
+        for old in files.prune(directory, prefix, SUFFIX, keep, made=new.path):
             removed(old)
     except (OSError, sqlite3.Error, DumpError, UnsafeReadError, BackupError) as error:
-        if path is not None:
-            path.unlink(missing_ok=True)
         raise BackupError(f"unable to save '{database}': {error}") from error
-    return path
+    return new.path
 
 
 def listed(directory: Path) -> list[Backup]:
@@ -104,11 +98,3 @@ def summary(path: Path) -> Summary:
         return read_summary(path)
     except DumpError as error:
         raise BackupError(str(error)) from error
-
-
-def _sync_directory(directory: Path) -> None:
-    fd = os.open(directory, os.O_RDONLY | os.O_DIRECTORY | os.O_CLOEXEC)
-    try:
-        os.fsync(fd)
-    finally:
-        os.close(fd)

@@ -2,30 +2,54 @@
 
 from __future__ import annotations
 
+import fcntl
 import os
 import re
+from collections.abc import Iterator
+from contextlib import contextmanager
+from dataclasses import dataclass
 from pathlib import Path
-from typing import Final
+from typing import BinaryIO, Final
 
 KEEP: Final = 10
 """Files of one kind that are kept, as many as the join tool of the original keeps (core 3.9)."""
 MAX_IN_ONE_SECOND: Final = 1000
 """Names tried for one second."""
+PART: Final = ".part"
+"""At the end of the name of a file that is not complete."""
 
 
-def create_private(directory: Path, prefix: str, now: int, suffix: str) -> tuple[int, Path]:
-    """A new file ``PREFIX-TIME[-N]SUFFIX``, 0600, in a directory made 0700; a descriptor and its path.
+@dataclass(frozen=True)
+class NewFile:
+    """One that is being written: nobody who looks for files of its kind finds it yet."""
 
-    Raises OSError; never opens a file that is there.
+    file: BinaryIO
+    part: Path
+    """Where it is until it is complete."""
+    path: Path
+    """Where it will be."""
+
+
+@contextmanager
+def new_private(directory: Path, prefix: str, now: int, suffix: str) -> Iterator[NewFile]:
+    """Write ``PREFIX-TIME[-N]SUFFIX``, 0600, in a directory made 0700; it is there, and on disk, at the end.
+
+    After an error nothing of it stays. What somebody who was killed left of the kind is removed first. Raises
+    OSError; never replaces a file that is there.
     """
     directory.mkdir(mode=0o700, parents=True, exist_ok=True)
-    for number in range(MAX_IN_ONE_SECOND):
-        path = directory / (f"{prefix}{now}-{number}{suffix}" if number else f"{prefix}{now}{suffix}")
+    _remove_leftovers(directory, prefix, suffix)
+    fd, part, path = _begin(directory, prefix, now, suffix)
+    with os.fdopen(fd, "wb") as file:
         try:
-            return os.open(path, os.O_WRONLY | os.O_CREAT | os.O_EXCL | os.O_CLOEXEC, 0o600), path
-        except FileExistsError:
-            continue
-    raise FileExistsError(f"'{directory}' has {MAX_IN_ONE_SECOND} files {prefix}{now}*{suffix}")
+            yield NewFile(file, part, path)
+            file.flush()
+            os.fsync(fd)
+            part.rename(path)
+        except BaseException:  # half of it helps nobody, and the disk may be full
+            part.unlink(missing_ok=True)
+            raise
+    _sync_directory(directory)
 
 
 def kept_files(directory: Path, prefix: str, suffix: str) -> list[Path]:
@@ -58,3 +82,55 @@ def told(error: Exception) -> str:
     if isinstance(error, OSError) and error.strerror and error.filename is not None:
         return f"'{os.fsdecode(error.filename)}': {error.strerror}"
     return str(error)
+
+
+def _begin(directory: Path, prefix: str, now: int, suffix: str) -> tuple[int, Path, Path]:
+    for number in range(MAX_IN_ONE_SECOND):
+        path = directory / (f"{prefix}{now}-{number}{suffix}" if number else f"{prefix}{now}{suffix}")
+        part = path.with_name(path.name + PART)
+        try:
+            fd = os.open(part, os.O_WRONLY | os.O_CREAT | os.O_EXCL | os.O_CLOEXEC, 0o600)
+        except FileExistsError:
+            continue
+        is_free = False
+        try:
+            if _is_ours(fd, part):  # else somebody took it for a leftover just now
+                is_free = not path.exists()  # looked at only now: who has the part has the name
+                if is_free:
+                    return fd, part, path
+                part.unlink()
+        finally:
+            if not is_free:
+                os.close(fd)
+    raise FileExistsError(f"'{directory}' has {MAX_IN_ONE_SECOND} files {prefix}{now}*{suffix}")
+
+
+def _remove_leftovers(directory: Path, prefix: str, suffix: str) -> None:
+    """Parts that nobody is writing any more. Their writers hold a lock, which ends with them."""
+    for part in kept_files(directory, prefix, suffix + PART):
+        try:
+            fd = os.open(part, os.O_WRONLY | os.O_NOFOLLOW | os.O_CLOEXEC)
+        except OSError:  # complete or removed meanwhile, or nothing that we make
+            continue
+        try:
+            if _is_ours(fd, part):
+                part.unlink()
+        finally:
+            os.close(fd)
+
+
+def _is_ours(fd: int, part: Path) -> bool:
+    """Lock the part; whether nobody else had, and its name still means this file."""
+    try:
+        fcntl.flock(fd, fcntl.LOCK_EX | fcntl.LOCK_NB)
+        return os.path.samestat(os.fstat(fd), part.stat())
+    except (BlockingIOError, FileNotFoundError):
+        return False
+
+
+def _sync_directory(directory: Path) -> None:
+    fd = os.open(directory, os.O_RDONLY | os.O_DIRECTORY | os.O_CLOEXEC)
+    try:
+        os.fsync(fd)
+    finally:
+        os.close(fd)

@@ -22,21 +22,16 @@ instead of a fifth of one."""
 
 
 def save_lost(directory: Path, lost: Sequence[LostEntry], now: int, *, prefix: str = PREFIX) -> Path:
-    """Write one private archive; returns its path. Raises OSError."""
+    """Write one private archive, or nothing; returns its path. Raises OSError."""
     level = 1 if sum(len(entry.data or b"") for entry in lost) <= SMALL else 0
-    fd, path = files.create_private(directory, prefix, now, SUFFIX)
-    try:
-        with os.fdopen(fd, "wb") as file:
-            with tarfile.open(fileobj=file, mode="w:gz", compresslevel=level) as archive:
-                for entry in lost:
-                    archive.addfile(_header(entry), io.BytesIO(entry.data or b""))
-            file.flush()
-            os.fsync(fd)
-    except BaseException:  # half of it helps nobody, and the disk may be full
-        path.unlink(missing_ok=True)
-        raise
-    files.prune(directory, prefix, SUFFIX, KEEP, made=path)
-    return path
+    with (
+        files.new_private(directory, prefix, now, SUFFIX) as new,
+        tarfile.open(fileobj=new.file, mode="w:gz", compresslevel=level) as archive,
+    ):
+        for entry in lost:
+            archive.addfile(_header(entry), io.BytesIO(entry.data or b""))
+    files.prune(directory, prefix, SUFFIX, KEEP, made=new.path)
+    return new.path
 
 
 def summary(effect: LostEntries) -> str:

@@ -4,13 +4,17 @@ from __future__ import annotations
 
 import errno
 import os
+import signal
 import stat
+import subprocess
+import sys
 import tarfile
 from pathlib import Path
 
 import pytest
 
-from quorate.pmxcfs.backup import KEEP, SMALL, save_lost, summary
+from quorate.database import files
+from quorate.pmxcfs.backup import KEEP, PREFIX, SMALL, SUFFIX, save_lost, summary
 from quorate.pmxcfs.effects import LostEntries
 from quorate.pmxcfs.sync import LostEntry
 
@@ -57,6 +61,39 @@ def test_half_an_archive_does_not_stay(tmp_path: Path, monkeypatch: pytest.Monke
     with pytest.raises(OSError, match="No space left"):
         save_lost(tmp_path, LOST, 1_700_000_100)
     assert list(tmp_path.iterdir()) == []
+
+
+KILLED = """
+import os, signal, sys, tarfile
+from pathlib import Path
+from quorate.pmxcfs.backup import save_lost
+from quorate.pmxcfs.sync import LostEntry
+
+original, added = tarfile.TarFile.addfile, []
+
+def addfile(archive, *entry):
+    if added:
+        archive.fileobj.flush()
+        os.kill(os.getpid(), signal.SIGKILL)
+    original(archive, *entry)
+    added.append(entry)
+
+tarfile.TarFile.addfile = addfile
+save_lost(Path(sys.argv[1]), [LostEntry(b"f", 8, 5, 1, 0, os.urandom(1 << 20), False)] * 2, 1_700_000_100)
+"""
+"""A daemon that is killed when half of an archive is written."""
+
+
+def test_a_half_archive_of_a_killed_daemon_counts_for_nothing_and_goes(tmp_path: Path) -> None:
+    kept = [save_lost(tmp_path, LOST, 1_700_000_000 + number) for number in range(KEEP)]
+    killed = subprocess.run([sys.executable, "-c", KILLED, str(tmp_path)], check=False, timeout=60)
+    assert killed.returncode == -signal.SIGKILL
+    [half] = set(tmp_path.iterdir()) - set(kept)
+    assert half.stat().st_size > 0
+    assert files.kept_files(tmp_path, PREFIX, SUFFIX) == kept
+
+    path = save_lost(tmp_path, LOST, 1_700_000_100)
+    assert set(tmp_path.iterdir()) == {*kept[1:], path}
 
 
 def test_the_newest_are_kept(tmp_path: Path) -> None:
