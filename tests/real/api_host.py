@@ -18,7 +18,7 @@ import tempfile
 import time
 from dataclasses import dataclass, field
 from pathlib import Path
-from typing import Any
+from typing import Any, Self
 from urllib.parse import quote, urlencode
 
 from cryptography import x509
@@ -95,7 +95,7 @@ class Session:
 
 @dataclass
 class ApiHost:
-    """A temporary node. ``extra`` is Python that the daemons run before they serve."""
+    """A temporary node, which serves within ``with``. ``extra``: Python that the daemons run before that."""
 
     extra: str = ""
     port: int = 0
@@ -107,6 +107,17 @@ class ApiHost:
         self.port = _free_port()
         self.processes: dict[str, subprocess.Popen[bytes]] = {}
         self._fill()
+
+    def __enter__(self) -> Self:
+        try:
+            self.start()
+        except BaseException:  # nobody else would end what has started
+            self.close()
+            raise
+        return self
+
+    def __exit__(self, *_: object) -> None:
+        self.close()
 
     def start(self) -> None:
         self.start_daemon("pvedaemon")

@@ -3,14 +3,13 @@
 from __future__ import annotations
 
 import os
-from collections.abc import Iterator
 from typing import Any
 
 import pytest
 from playwright.sync_api import Locator, Page, expect
 
 from tests.real.api_host import PASSWORDS, ApiHost, Session
-from tests.real.web_page import PATIENCE_MS, Visitor, a_visitor
+from tests.real.web_page import Visitor
 
 pytestmark = [
     pytest.mark.real,
@@ -20,30 +19,6 @@ pytestmark = [
 NEW_PASSWORD = "tropical fish"
 NOON = 1_893_499_200
 """Of 2030-01-01: the forms show the day alone."""
-
-
-@pytest.fixture(scope="module")
-def host() -> Iterator[ApiHost]:
-    made = ApiHost()
-    try:
-        made.start()
-        yield made
-    finally:
-        made.close()
-
-
-@pytest.fixture(scope="module")
-def root(host: ApiHost) -> Session:
-    return host.root_session()
-
-
-@pytest.fixture
-def visitor(host: ApiHost) -> Iterator[Visitor]:
-    with a_visitor(host) as found:
-        expect.set_options(timeout=PATIENCE_MS)
-        yield found
-        assert found.faults == []
-        expect.set_options(timeout=5000)
 
 
 def test_a_group_is_made_changed_and_removed(host: ApiHost, root: Session, visitor: Visitor) -> None:

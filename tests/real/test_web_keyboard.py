@@ -5,7 +5,6 @@ from __future__ import annotations
 import os
 import re
 import time
-from collections.abc import Iterator
 
 import pytest
 from playwright.sync_api import Route, expect
@@ -13,31 +12,12 @@ from playwright.sync_api import Route, expect
 from quorate.tasks import TaskStore, Upid
 from tests.lab.support_web import tab_to
 from tests.real.api_host import ApiHost
-from tests.real.web_page import PATIENCE_MS, Visitor, a_cluster, a_visitor
+from tests.real.web_page import Visitor, a_cluster
 
 pytestmark = [
     pytest.mark.real,
     pytest.mark.skipif(os.geteuid() != 0, reason="needs root"),
 ]
-
-
-@pytest.fixture(scope="module")
-def host() -> Iterator[ApiHost]:
-    made = ApiHost()
-    try:
-        made.start()
-        yield made
-    finally:
-        made.close()
-
-
-@pytest.fixture
-def visitor(host: ApiHost) -> Iterator[Visitor]:
-    with a_visitor(host) as found:
-        expect.set_options(timeout=PATIENCE_MS)
-        yield found
-        assert found.faults == []
-        expect.set_options(timeout=5000)
 
 
 def test_a_cluster_is_created(host: ApiHost, visitor: Visitor) -> None:

@@ -18,7 +18,7 @@ from playwright.sync_api import Locator, expect
 
 from quorate.tasks import Upid
 from tests.real.api_host import ApiHost
-from tests.real.web_page import PATIENCE_MS, Visitor, a_visitor
+from tests.real.web_page import Visitor
 
 pytestmark = [
     pytest.mark.real,
@@ -74,21 +74,9 @@ serving.make_router = lambda: Router([*operations.all_operations(), Operation(
 @pytest.fixture(scope="module")
 def host() -> Iterator[ApiHost]:
     made = ApiHost(extra=EXTRA)
-    try:
-        _tell(made, clinfo=1)
-        made.start()
+    _tell(made, clinfo=1)
+    with made:
         yield made
-    finally:
-        made.close()
-
-
-@pytest.fixture
-def visitor(host: ApiHost) -> Iterator[Visitor]:
-    with a_visitor(host) as found:
-        expect.set_options(timeout=PATIENCE_MS)
-        yield found
-        assert found.faults == []
-        expect.set_options(timeout=5000)
 
 
 @pytest.fixture

@@ -14,7 +14,7 @@ from playwright.sync_api import Locator, Page, expect
 
 from quorate.host.network import RELOADERS
 from tests.real.api_host import ApiHost
-from tests.real.web_page import PATIENCE_MS, Visitor, a_visitor
+from tests.real.web_page import Visitor
 
 pytestmark = [
     pytest.mark.real,
@@ -49,21 +49,14 @@ def host() -> Iterator[ApiHost]:
         made.settings.at(path).parent.mkdir(parents=True, exist_ok=True)
         made.settings.at(path).write_text(text)
     made.settings.at(RELOADERS[0]).chmod(0o755)
-    try:
-        made.start()
+    with made:
         yield made
-    finally:
-        made.close()
 
 
 @pytest.fixture
-def visitor(host: ApiHost) -> Iterator[Visitor]:
-    with a_visitor(host) as found:
-        expect.set_options(timeout=PATIENCE_MS)
-        found.open(f"node/{host.node}/network")
-        yield found
-        assert found.faults == []
-        expect.set_options(timeout=5000)
+def visitor(host: ApiHost, visitor: Visitor) -> Visitor:
+    visitor.open(f"node/{host.node}/network")
+    return visitor
 
 
 def _pending(page: Page) -> Locator:

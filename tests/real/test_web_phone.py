@@ -6,7 +6,6 @@ import base64
 import json
 import os
 import time
-from collections.abc import Iterator
 
 import pytest
 from playwright.sync_api import Locator, expect
@@ -14,7 +13,7 @@ from playwright.sync_api import Locator, expect
 from quorate.tasks import TaskStore, Upid
 from tests.lab.support_web import PHONE, barriers, excess
 from tests.real.api_host import ApiHost
-from tests.real.web_page import PATIENCE_MS, Visitor, a_cluster, a_visitor
+from tests.real.web_page import Visitor, a_cluster
 
 pytestmark = [
     pytest.mark.real,
@@ -24,25 +23,11 @@ pytestmark = [
 LONG_ADDRESS = "2001:db8:1234:5678:9abc:def0:1234:5678"
 
 
-@pytest.fixture(scope="module")
-def host() -> Iterator[ApiHost]:
-    made = ApiHost()
-    try:
-        made.start()
-        yield made
-    finally:
-        made.close()
-
-
 @pytest.fixture
-def visitor(host: ApiHost) -> Iterator[Visitor]:
-    with a_visitor(host) as found:
-        expect.set_options(timeout=PATIENCE_MS)
-        found.page.set_viewport_size({"width": PHONE[0], "height": PHONE[1]})
-        found.page.emulate_media(reduced_motion="reduce")
-        yield found
-        assert found.faults == []
-        expect.set_options(timeout=5000)
+def visitor(visitor: Visitor) -> Visitor:
+    visitor.page.set_viewport_size({"width": PHONE[0], "height": PHONE[1]})
+    visitor.page.emulate_media(reduced_motion="reduce")
+    return visitor
 
 
 def fits(visitor: Visitor, dialog: Locator, button: str, name: str) -> None:

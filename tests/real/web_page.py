@@ -12,7 +12,7 @@ from contextlib import contextmanager
 from typing import Any
 from urllib.parse import quote
 
-from playwright.sync_api import Page, Route, sync_playwright
+from playwright.sync_api import Page, Route, expect, sync_playwright
 
 from lab.browser import ARGUMENTS, CHROMIUM
 from tests.lab.support_web import PICTURES
@@ -63,6 +63,7 @@ class Visitor:
 
 @contextmanager
 def a_visitor(host: ApiHost) -> Iterator[Visitor]:
+    """Chromium with an empty page; ``expect`` is patient meanwhile, and the page must not have faults."""
     with sync_playwright() as playwright:
         browser = playwright.chromium.launch(executable_path=CHROMIUM, args=list(ARGUMENTS))
         try:
@@ -71,8 +72,12 @@ def a_visitor(host: ApiHost) -> Iterator[Visitor]:
                 viewport={"width": 1280, "height": 860},
                 permissions=["clipboard-read", "clipboard-write"],
             )
-            yield Visitor(host, context.new_page())
+            visitor = Visitor(host, context.new_page())
+            expect.set_options(timeout=PATIENCE_MS)
+            yield visitor
+            assert visitor.faults == []
         finally:
+            expect.set_options(timeout=None)  # playwright's own again
             browser.close()
 
 
