@@ -5,17 +5,19 @@ from __future__ import annotations
 import logging
 import socket
 import threading
-from collections.abc import Callable, Iterator
+from collections.abc import Callable, Iterable, Iterator
 from pathlib import Path
+from typing import TypeVar
 
 import pytest
 
-from quorate.pmxcfs import librrd
+from quorate.pmxcfs import librrd, rrdwriter
 from quorate.pmxcfs.librrd import LibrrdError
 from quorate.pmxcfs.rrdcached import Rrdcached, RrdcachedError
 from quorate.pmxcfs.rrdwriter import RrdWriter
 from tests.support.ipc_vectors import VECTORS
 
+T = TypeVar("T")
 LOG = logging.getLogger("test.rrd")
 KEY, VALUE = b"pve2-storage/n1/local", b"1795354124:1000:10\0"
 
@@ -190,6 +192,79 @@ def test_a_full_queue_drops_the_oldest_and_says_so(
     writer.stop(10)
     assert [text[0] for _, text in files.updated] == ["1", "4", "5"]
     assert "2 RRD values were dropped" in caplog.text
+
+
+class Watched(threading.Condition):
+    """Says when somebody waits with a limit of time: the writer does, while it gathers."""
+
+    def __init__(self) -> None:
+        super().__init__()
+        self.gathers = threading.Event()
+
+    def wait_for(self, predicate: Callable[[], T], timeout: float | None = None) -> T:
+        if timeout is not None:
+            self.gathers.set()
+        return super().wait_for(predicate, timeout)
+
+
+def test_a_burst_is_gathered_within_the_limit(
+    tmp_path: Path, files: Files, monkeypatch: pytest.MonkeyPatch, caplog: pytest.LogCaptureFixture
+) -> None:
+    monkeypatch.setattr(rrdwriter, "GATHER_SECONDS", 600.0)
+    writer = writer_in(tmp_path, limit=3)
+    writer._condition = watched = Watched()
+    submit_all(writer, [1])
+    assert watched.gathers.wait(10)
+    submit_all(writer, [2, 3, 4, 5])
+    assert files.updated == []
+    writer.stop(10)  # no burst is gathered any more
+    assert [text[0] for _, text in files.updated] == ["3", "4", "5"]
+    assert "2 RRD values were dropped" in caplog.text
+
+
+def test_values_that_keep_coming_do_not_put_off_the_writing(
+    tmp_path: Path, files: Files, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    written = threading.Event()
+    monkeypatch.setattr(librrd, "update", lambda path, text: written.set())
+    monkeypatch.setattr(rrdwriter, "GATHER_SECONDS", 0.05)
+    writer = writer_in(tmp_path)
+    came = 0
+    while came < 10_000 and not written.wait(0.001):
+        submit_all(writer, [came])
+        came += 1
+    writer.stop(10)
+    assert came < 10_000
+
+
+def test_as_many_may_wait_as_are_being_written(
+    tmp_path: Path, files: Files, monkeypatch: pytest.MonkeyPatch, caplog: pytest.LogCaptureFixture
+) -> None:
+    entered, go = threading.Semaphore(0), threading.Semaphore(0)
+
+    def update(path: str, text: str) -> None:
+        entered.release()
+        assert go.acquire(timeout=10)
+        files.updated.append((path, text))
+
+    monkeypatch.setattr(librrd, "update", update)
+    monkeypatch.setattr(rrdwriter, "GATHER_SECONDS", 0.0)
+    writer = writer_in(tmp_path, limit=3)
+    submit_all(writer, [0])
+    assert entered.acquire(timeout=10)
+    submit_all(writer, [1, 2, 3])
+    go.release()
+    assert entered.acquire(timeout=10)  # writes the first of three
+    submit_all(writer, [4, 5, 6, 7])
+    go.release(7)
+    writer.stop(10)
+    assert [text[0] for _, text in files.updated] == ["0", "1", "2", "3", "5", "6", "7"]
+    assert "1 RRD values were dropped" in caplog.text
+
+
+def submit_all(writer: RrdWriter, numbers: Iterable[int]) -> None:
+    for number in numbers:
+        writer.submit(KEY, b"%d:0:0\0" % number)
 
 
 def test_errors_do_not_end_the_thread_and_do_not_flood_the_log(
