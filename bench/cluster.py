@@ -5,7 +5,7 @@ from __future__ import annotations
 import compileall
 import os
 import time
-from collections.abc import Iterator
+from collections.abc import Callable, Iterator
 from contextlib import contextmanager
 from pathlib import Path
 
@@ -74,21 +74,25 @@ def settle(node: Node, *, quiet: float = 1.0) -> None:
     wait_for(still, timeout=60, what=f"the daemon of {node.name} to be done with its database")
 
 
-def calm(lab: Lab) -> None:
+def calm(lab: Lab, report: Callable[[str], None]) -> None:
     """Wait until the lab's processes rest: daemons write to their databases for a while after the last
-    answer, on all nodes and on the processor of the next measurement. Given up after CALM_SECONDS."""
+    answer, on all nodes and on the processor of the next measurement. Given up after CALM_SECONDS, which
+    ``report`` is told: what is measured then is not the next line alone."""
+    limit = RESTING * len(lab.nodes)
     last = [used(lab), time.monotonic()]
-    begin = last[1]
-
-    def rests() -> bool:
-        now = [used(lab), time.monotonic()]
-        share = (now[0] - last[0]) / (now[1] - last[1])
-        last[:] = now
-        return share < RESTING * len(lab.nodes) or now[1] - begin > CALM_SECONDS
-
+    end = last[1] + CALM_SECONDS
     while True:
         time.sleep(CALM_PERIOD)
-        if rests():
+        now = [used(lab), time.monotonic()]
+        share = (now[0] - last[0]) / (now[1] - last[1])
+        last = now
+        if share < limit:
+            return
+        if now[1] > end:
+            report(
+                f"no rest within {CALM_SECONDS:.0f} s ({share:.2f} processors in use, at rest below"
+                f" {limit:.2f}): the figures of the next line may be too high"
+            )
             return
 
 

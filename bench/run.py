@@ -85,7 +85,7 @@ def _measure(
                 figures,
                 rounds,
                 only=arguments.only,
-                calm=lambda: calm(lab),
+                calm=lambda: calm(lab, _say),
                 report=_say,
             )
         for part, (text, step) in steps.items():
