@@ -30,6 +30,8 @@ class FakeStream extends EventTarget {
 
 const open = (): FakeStream[] => FakeStream.all.filter((stream) => stream.readyState !== 2);
 
+const HELLO = { topics: ["tasks", "log"] };
+
 /** Locks of one browser: one holder per name, the others in order. */
 class FakeLocks {
   private tails = new Map<string, Promise<unknown>>();
@@ -74,8 +76,8 @@ function tab(around: Surroundings, user = "root@pam"): { news: News[]; close: ()
   return { news, close: follow(user, (told) => news.push(told), around) };
 }
 
-const works: News = { kind: "state", works: true };
-const silent: News = { kind: "state", works: false };
+const works: News = { kind: "state", told: ["tasks", "log"] };
+const silent: News = { kind: "state", told: [] };
 const everything: News = { kind: "change", topics: "everything" };
 
 beforeEach(() => {
@@ -96,7 +98,7 @@ describe("the event stream", () => {
     const tabs = [tab(around), tab(around), tab(around)];
     await settle();
     expect(open()).toHaveLength(1);
-    FakeStream.all[0]?.say("hello", { topics: ["tasks"] });
+    FakeStream.all[0]?.say("hello", HELLO);
     FakeStream.all[0]?.say("change", { topics: ["tasks"] });
     for (const { news } of tabs) expect(news).toEqual([works, everything, { kind: "change", topics: ["tasks"] }]);
   });
@@ -105,7 +107,7 @@ describe("the event stream", () => {
     const around = browser();
     tab(around);
     await settle();
-    FakeStream.all[0]?.say("hello", {});
+    FakeStream.all[0]?.say("hello", HELLO);
     const late = tab(around);
     expect(late.news).toEqual([works]);
     expect(open()).toHaveLength(1);
@@ -115,13 +117,13 @@ describe("the event stream", () => {
     const around = browser();
     const [first, second] = [tab(around), tab(around)];
     await settle();
-    FakeStream.all[0]?.say("hello", {});
+    FakeStream.all[0]?.say("hello", HELLO);
     second.news.length = 0;
     first.close();
     expect(second.news).toEqual([silent]);
     await settle();
     expect(open()).toHaveLength(1);
-    open()[0]?.say("hello", {});
+    open()[0]?.say("hello", HELLO);
     expect(second.news).toEqual([silent, works, everything]);
     second.close();
     await settle();
@@ -137,7 +139,7 @@ describe("the event stream", () => {
     first.close();
     await settle();
     expect(open()).toHaveLength(1);
-    open()[0]?.say("hello", {});
+    open()[0]?.say("hello", HELLO);
     expect([second.news, third.news.slice(1)]).toEqual([[], [works, everything]]);
   });
 
@@ -146,7 +148,7 @@ describe("the event stream", () => {
     const [root, alice] = [tab(around), tab(around, "alice@pve")];
     await settle();
     expect(open()).toHaveLength(2);
-    FakeStream.all[0]?.say("hello", {});
+    FakeStream.all[0]?.say("hello", HELLO);
     expect([root.news.length > 0, alice.news]).toEqual([true, []]);
   });
 
@@ -154,7 +156,7 @@ describe("the event stream", () => {
     const around = browser();
     const { news } = tab(around);
     await settle();
-    FakeStream.all[0]?.say("hello", {});
+    FakeStream.all[0]?.say("hello", HELLO);
     FakeStream.all[0]?.breakOff();
     expect(news.at(-1)).toEqual(silent);
     expect(FakeStream.all).toHaveLength(1); // the browser comes back to it
@@ -193,15 +195,15 @@ describe("a page", () => {
   it("gives up the stream while nobody looks at it, and reads everything when somebody does", async () => {
     const heard: string[][] = [];
     const leave = events.listen((topics) => heard.push([...topics]));
-    open()[0]?.say("hello", {});
-    expect(events.isStreaming()).toBe(true);
+    open()[0]?.say("hello", HELLO);
+    expect([events.areTold(["tasks", "log"]), events.areTold(["tasks", "config"])]).toEqual([true, false]);
     look(true);
     await vi.advanceTimersByTimeAsync(4000);
     look(false); // only a glance elsewhere
     expect(FakeStream.all).toHaveLength(1);
     look(true);
     await vi.advanceTimersByTimeAsync(6000);
-    expect([open().length, events.isStreaming()]).toEqual([0, false]);
+    expect([open().length, events.areTold(["tasks"])]).toEqual([0, false]);
     heard.length = 0;
     look(false);
     expect(open()).toHaveLength(1);

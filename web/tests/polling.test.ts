@@ -11,8 +11,8 @@ class FakeStream extends EventTarget {
     super();
     FakeStream.last = this;
   }
-  hello(): void {
-    this.dispatchEvent(Object.assign(new Event("hello"), { data: "{}" }));
+  hello(topics = ["status", "resources", "tasks", "log", "access", "config"]): void {
+    this.dispatchEvent(Object.assign(new Event("hello"), { data: JSON.stringify({ topics }) }));
   }
   change(...topics: string[]): void {
     this.dispatchEvent(Object.assign(new Event("change"), { data: JSON.stringify({ topics }) }));
@@ -79,6 +79,14 @@ describe("readings with topics", () => {
     expect(read).not.toHaveBeenCalled();
     await pass(31_000);
     expect(read).toHaveBeenCalledTimes(2);
+  });
+
+  it("come often while only changes of others are told", async () => {
+    stream().hello(["tasks", "log"]);
+    await pass(0);
+    read.mockClear();
+    await pass(15_000);
+    expect(read).toHaveBeenCalledTimes(3);
   });
 
   it("come often again as soon as the stream is lost", async () => {
@@ -211,6 +219,14 @@ describe("the state that every page shows", () => {
     asked.length = 0;
     await pass(3000);
     expect(asked.sort()).toEqual(["resources", "status", "tasks"]);
+  });
+
+  it("is read every 30 s also by somebody who may not know of the members' state", async () => {
+    stream().hello(["access", "log", "resources", "tasks"]);
+    await pass(10);
+    asked.length = 0;
+    await pass(60_000);
+    expect(asked).toHaveLength(2 * 3);
   });
 
   it("is read at once when it has changed, and only what has", async () => {

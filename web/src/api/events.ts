@@ -15,11 +15,12 @@ type Listener = (topics: ReadonlySet<Topic>) => void;
 const listeners = new Set<Listener>();
 let leave: (() => void) | undefined;
 let timer: ReturnType<typeof setTimeout> | undefined;
-let works = false;
+let told: ReadonlySet<Topic> = new Set();
 
-/** Whether changes are told: then polling is a safety net only. */
-export function isStreaming(): boolean {
-  return works;
+/** Whether the changes of all these topics are told: then polling is a safety net only. What one may not know of is
+ * not told. */
+export function areTold(topics: readonly Topic[]): boolean {
+  return topics.every((topic) => told.has(topic));
 }
 
 /** Hear of changes until the returned function is called. After a time in which nothing was told, e.g. while the
@@ -56,11 +57,11 @@ function start(): void {
 function stop(): void {
   leave?.();
   leave = undefined;
-  works = false;
+  told = new Set();
 }
 
 function hear(news: News): void {
-  if (news.kind === "state") works = news.works;
+  if (news.kind === "state") told = new Set(news.told);
   else tell(news.topics === "everything" ? ALL : new Set(news.topics));
 }
 

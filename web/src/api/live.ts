@@ -24,6 +24,8 @@ type Part = "status" | "resources" | "tasks";
 
 const POLL_MS = 3000;
 const ALL: readonly Part[] = ["status", "resources", "tasks"];
+/** The changes of these are told to everybody. Who is not told of the status may not read it either. */
+const TOLD_TO_ALL: readonly Part[] = ["resources", "tasks"];
 
 let live: Live = { members: [], resources: [], tasks: [], ready: false };
 const listeners = new Set<() => void>();
@@ -64,7 +66,7 @@ function start(): () => void {
   const read = (): void => {
     if (!document.hidden) refresh();
   };
-  const rest = everySoOften(read, { periodMs: POLL_MS, topics: ALL }, () => live.failure !== undefined);
+  const rest = everySoOften(read, { periodMs: POLL_MS, topics: TOLD_TO_ALL }, () => live.failure !== undefined);
   const stream = listen((topics) => {
     const parts = ALL.filter((part) => topics.has(part));
     if (parts.length > 0 && !document.hidden) refresh(...parts);

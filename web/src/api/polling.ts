@@ -1,6 +1,6 @@
 /* Reading again and again: at once when something is told to have changed, and every so often in case it is not. */
 
-import { isStreaming, listen, type Topic } from "./events";
+import { areTold, listen, type Topic } from "./events";
 
 /** While changes are told: only as a safety net. */
 export const SLOW_MS = 30_000;
@@ -10,7 +10,7 @@ export interface Rhythm {
   periodMs: number;
   /** What the answer depends on; none: nobody tells when it changes. */
   topics?: readonly Topic[];
-  /** Between two readings while changes are told. */
+  /** Between two readings while the changes of all topics are told. */
   toldMs?: number;
 }
 
@@ -27,7 +27,7 @@ export function everySoOften(due: () => void, rhythm: Rhythm, hasFailed: () => b
   let waited = 0;
   const timer = setInterval(() => {
     waited += periodMs;
-    if (topics.length > 0 && isStreaming() && !hasFailed() && waited < toldMs) return;
+    if (topics.length > 0 && areTold(topics) && !hasFailed() && waited < toldMs) return;
     waited = 0;
     due();
   }, periodMs);

@@ -4,8 +4,8 @@
 import type { Topic } from "./events";
 
 export type News =
-  /** Whether changes are told at present. */
-  | { kind: "state"; works: boolean }
+  /** Whose changes are told at present; none: there is no stream. */
+  | { kind: "state"; told: readonly Topic[] }
   /** What has changed; "everything" when some of it may have been missed. */
   | { kind: "change"; topics: readonly Topic[] | "everything" };
 
@@ -43,7 +43,7 @@ export function follow(user: string, tell: (news: News) => void, around: Surroun
   const say = (message: Message): void => channel.postMessage(message);
   channel.onmessage = ({ data }: MessageEvent<Message>) => {
     if (data.kind !== "ask") tell(data);
-    else if (leading?.works()) say({ kind: "state", works: true });
+    else if (leading && leading.told().length > 0) say({ kind: "state", told: leading.told() });
   };
   say({ kind: "ask" });
   const tellAll = (news: News): void => {
@@ -60,7 +60,7 @@ export function follow(user: string, tell: (news: News) => void, around: Surroun
   return () => {
     if (leading) {
       leading.close();
-      say({ kind: "state", works: false }); // until the next one has its stream
+      say({ kind: "state", told: [] }); // until the next one has its stream
     }
     over.abort();
     channel.close();
@@ -68,22 +68,22 @@ export function follow(user: string, tell: (news: News) => void, around: Surroun
 }
 
 interface Leading {
-  works: () => boolean;
+  told: () => readonly Topic[];
   close: () => void;
 }
 
 function lead(tell: (news: News) => void, around: Surroundings): Leading {
-  let works = false;
+  let told: readonly Topic[] = [];
   let timer: ReturnType<typeof setTimeout> | undefined;
   let stream: EventSource;
-  const set = (now: boolean): void => {
-    if (now !== works) tell({ kind: "state", works: now });
-    works = now;
+  const set = (now: readonly Topic[]): void => {
+    if (now.join() !== told.join()) tell({ kind: "state", told: now });
+    told = now;
   };
   const open = (): void => {
     stream = around.stream(ADDRESS);
-    stream.addEventListener("hello", () => {
-      set(true);
+    stream.addEventListener("hello", (event: MessageEvent<string>) => {
+      set(topicsOf(event.data));
       // Told is only what changes from now on
       tell({ kind: "change", topics: "everything" });
     });
@@ -91,13 +91,13 @@ function lead(tell: (news: News) => void, around: Surroundings): Leading {
       tell({ kind: "change", topics: topicsOf(event.data) });
     });
     stream.onerror = () => {
-      set(false);
+      set([]);
       if (stream.readyState === EventSource.CLOSED) timer = setTimeout(open, RETRY_MS);
     };
   };
   open();
   return {
-    works: () => works,
+    told: () => told,
     close: () => {
       clearTimeout(timer);
       stream.close();
