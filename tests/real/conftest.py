@@ -1,4 +1,4 @@
-"""What the browser tests share: a node's API, and somebody with a page of it open.
+"""What the tests of API and web interface share: a node, and somebody with a page of it open.
 
 A module whose node needs preparation defines its own ``host``; the rest then builds on that one.
 """

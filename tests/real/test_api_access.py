@@ -4,7 +4,6 @@ from __future__ import annotations
 
 import os
 import time
-from collections.abc import Iterator
 
 import pytest
 
@@ -18,21 +17,6 @@ pytestmark = [
 ]
 
 KEY = TotpKey(b"12345678901234567890", issuer="lab", account="bob@pve")
-
-
-@pytest.fixture(scope="module")
-def host() -> Iterator[ApiHost]:
-    api = ApiHost()
-    try:
-        api.start()
-        yield api
-    finally:
-        api.close()
-
-
-@pytest.fixture(scope="module")
-def root(host: ApiHost) -> Session:
-    return host.root_session()
 
 
 def _ok(reply: Reply) -> object:

@@ -45,16 +45,8 @@ def host() -> Iterator[ApiHost]:
     login.parent.mkdir()
     login.write_text(LOGIN)
     login.chmod(0o755)
-    try:
-        api.start()
+    with api:
         yield api
-    finally:
-        api.close()
-
-
-@pytest.fixture(scope="module")
-def root(host: ApiHost) -> Session:
-    return host.root_session()
 
 
 @pytest.fixture

@@ -34,12 +34,8 @@ HEADER_SECONDS = 2.0
 
 @pytest.fixture(scope="module")
 def host() -> Iterator[ApiHost]:
-    api = ApiHost(extra=EXTRA)
-    try:
-        api.start()
+    with ApiHost(extra=EXTRA) as api:
         yield api
-    finally:
-        api.close()
 
 
 @pytest.fixture(scope="module")

@@ -59,11 +59,8 @@ def host(confdir: Path) -> Iterator[ApiHost]:
             f"functools.partial(pam.authenticate, confdir={str(confdir)!r})\n"
         )
     )
-    try:
-        api.start()
+    with api:
         yield api
-    finally:
-        api.close()
 
 
 def test_root_logs_in_over_the_network(host: ApiHost) -> None:

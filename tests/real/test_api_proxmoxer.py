@@ -37,11 +37,8 @@ def host() -> Iterator[ApiHost]:
     ):
         with (mount / "priv" / name).open("a") as file:
             file.write(line)
-    try:
-        api.start()
+    with api:
         yield api
-    finally:
-        api.close()
 
 
 def _client(host: ApiHost, **credentials: Any) -> Any:

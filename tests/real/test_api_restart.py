@@ -55,11 +55,8 @@ def host() -> Iterator[ApiHost]:
     (api.root / "test").chmod(0o777)  # the front is www-data
     (api.root / "test/program").write_text("one")
     api.extra = EXTRA.format(base=str(api.root / "test"))
-    try:
-        api.start()
+    with api:
         yield api
-    finally:
-        api.close()
 
 
 @pytest.fixture(scope="module")

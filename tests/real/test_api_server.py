@@ -44,12 +44,8 @@ serving.make_router = lambda: Router([
 
 @pytest.fixture(scope="module")
 def host() -> Iterator[ApiHost]:
-    api = ApiHost(extra=EXTRA)
-    try:
-        api.start()
+    with ApiHost(extra=EXTRA) as api:
         yield api
-    finally:
-        api.close()
 
 
 @pytest.fixture(scope="module")

@@ -42,12 +42,8 @@ serving.make_router = lambda: Router([*operations.all_operations(), Operation(
 
 @pytest.fixture
 def host() -> Iterator[ApiHost]:
-    api = ApiHost(extra=EXTRA)
-    try:
-        api.start()
+    with ApiHost(extra=EXTRA) as api:
         yield api
-    finally:
-        api.close()
 
 
 def _begin(host: ApiHost, session: Session) -> str:
