@@ -246,3 +246,21 @@ def test_who_reads_the_database_of_a_detached_daemon_harms_nothing(world: World)
     os.kill(pid, signal.SIGTERM)
     world.wait(lambda: not Path(f"/proc/{pid}/exe").exists(), "the daemon to end")
     assert {row[6] for row in world.rows()} == {b"__version__", b"first", b"second"}
+
+
+def test_a_first_start_that_fails_is_made_again(world: World) -> None:
+    """The database is there then, with nothing in it; the host is still to join."""
+    text = b"totem {\n  version: 2\n  cluster_name: t\n  config_version: 4\n}\n"
+    (world.root / "etc/corosync/corosync.conf").write_bytes(text)
+    world.root.joinpath("etc/pve").mkdir()
+    inner = str(world.root / "etc/pve")
+    enter = world.command()[:5]
+    subprocess.run([*enter, "mount", "-t", "tmpfs", "tmpfs", inner], check=True)
+    world.expected.append("already is a mount point")
+    assert world.run("-f").returncode == 255
+    assert world.inside("/var/lib/pve-cluster/config.db").exists()
+    subprocess.run([*enter, "umount", inner], check=True)
+    daemon = world.start()
+    assert (world.mount / "corosync.conf").read_bytes() == text
+    assert world.stop(daemon) == 0
+    assert [row[6] for row in world.rows()] == [b"__version__", b"corosync.conf"]

@@ -85,13 +85,14 @@ class Node:
     def open(self) -> None:
         """Load the database and wire everything. Raises StartupError."""
         now = time.time()
-        fresh = not self.settings.database.exists()
         self._store = Store(self.settings.database, durable=True)
         try:
             self.tree = Tree.load(self._store.open(), now, time.monotonic())
         except DatabaseError as error:
             raise StartupError(str(error)) from error
-        if fresh and not self._forced_local:
+        # Not whether the file exists: a start that ended before its first transaction, which has the root and
+        # the import together, leaves one behind. A tree that was made anew has its root still to be stored.
+        if self.tree.has_changes and not self._forced_local:
             self._import_configuration(now)
         entry = self.tree.lookup(CLUSTER_CONFIG)
         self.cluster = entry is not None and entry.children is None and not self._forced_local
@@ -186,7 +187,11 @@ class Node:
         return entry.content() if entry is not None and entry.children is None else None
 
     def _import_configuration(self, now: float) -> None:
-        """A new database on a host that has a cluster's configuration: it is to join (core 1.3 step 8)."""
+        """A new database on a host that has a cluster's configuration: it is to join (core 1.3 step 8).
+
+        New is one in which nothing was ever stored. A local node has a root row from its first start on, also
+        when it has no file: a corosync.conf that somebody puts on its host means nothing, as on the original.
+        """
         try:
             text = read_host_copy(self.settings.corosync_conf)
         except OSError as error:
