@@ -7,6 +7,7 @@ from __future__ import annotations
 
 import gzip
 import hashlib
+import math
 import re
 import sqlite3
 import zlib
@@ -19,6 +20,12 @@ TABLE: Final = "tree"
 MAX_STATEMENT: Final = 64 << 20
 """Bytes of one SQL statement read back: a file of the maximum size, 1 MiB, takes 2 MiB in hexadecimal."""
 COMPRESSION: Final = 6
+
+_MANTISSA_BITS: Final = 53
+_EXACT: Final = 1 << _MANTISSA_BITS
+"""Whole numbers below it have a REAL each."""
+_STEP_BITS: Final = 62
+"""The largest power of two that SQL can write as an integer is 2 to this."""
 
 _STRING: Final = re.compile(rb"'(?:[^']|'')*'")
 _PLAIN: Final = re.compile(rb"[^\x00-\x1f\x7f]*")
@@ -147,8 +154,29 @@ def _literal(value: Value) -> bytes:
         return _text_literal(value)
     if isinstance(value, bytes):
         return b"X'" + value.hex().encode() + b"'"
-    # SQL has no word for infinity, but a number that is too large is one.
-    return repr(value).replace("inf", "9e999").encode()
+    return (_real_literal(value) if isinstance(value, float) else str(value)).encode()
+
+
+def _real_literal(value: float) -> str:
+    """SQL that SQLite evaluates to exactly this number.
+
+    Digits behind the point do not do: some versions read them with an error in the last bit. Whole numbers
+    are exact, and so is the product with a power of two that has room for all bits. With an odd mantissa
+    every number on the way has room for them, since the value has, subnormal or not.
+    """
+    if math.isinf(value):  # SQL has no word for infinity, but a number that is too large is one
+        return "9e999" if value > 0 else "-9e999"
+    if value.is_integer() and abs(value) < _EXACT:
+        return repr(value)
+    fraction, exponent = math.frexp(value)
+    mantissa = int(fraction * _EXACT)
+    zeros = (mantissa & -mantissa).bit_length() - 1
+    exponent += zeros - _MANTISSA_BITS
+    steps, rest = divmod(abs(exponent), _STEP_BITS)
+    operator = "*" if exponent > 0 else "/"
+    powers = [_STEP_BITS] * steps + [rest] * (rest > 0)
+    factors = "".join(f"{operator}CAST({1 << power} AS REAL)" for power in powers)
+    return f"CAST({mantissa >> zeros} AS REAL){factors}"
 
 
 def _text_literal(value: bytes) -> bytes:

@@ -6,13 +6,15 @@ import gzip
 import io
 import shutil
 import sqlite3
+import struct
 import subprocess
 import tempfile
 from contextlib import closing
 from pathlib import Path
+from random import Random
 
 import pytest
-from hypothesis import given
+from hypothesis import example, given
 from hypothesis import strategies as st
 
 from quorate.database.dump import DumpError, Text, load_dump, open_reader, rows_of, summarise, write_dump
@@ -34,6 +36,27 @@ VALUES = st.one_of(
     st.binary(max_size=40),
     st.text(max_size=20),
     st.floats(allow_nan=False),
+)
+
+MISREAD = 1.1713712457002818e-294
+"""SQLite 3.40 reads these shortest digits as the number below it."""
+BORDERS = (
+    MISREAD,
+    0.1,
+    -0.0,
+    5e-324,
+    2.225073858507201e-308,  # the largest subnormal number
+    2.2250738585072014e-308,
+    1.7976931348623157e308,
+    9007199254740991.0,
+    9007199254740992.0,
+    9007199254740994.0,
+    1e16,
+    4611686018427387904.0,
+    9223372036854775808.0,
+    1e22,
+    1e23,
+    float("inf"),
 )
 
 
@@ -59,6 +82,7 @@ def test_every_name_survives(tmp_path: Path) -> None:
 
 
 @given(st.lists(VALUES))
+@example([MISREAD])
 def test_every_value_survives(values: list[object]) -> None:
     with closing(sqlite3.connect(":memory:", isolation_level=None)) as connection:
         connection.execute("CREATE TABLE tree (inode INTEGER PRIMARY KEY, data)")
@@ -71,6 +95,47 @@ def test_every_value_survives(values: list[object]) -> None:
         with closing(load_dump(path)) as again:
             assert list(rows_of(again)) == list(rows_of(connection))
             assert summarise(again) == written
+
+
+def floats_in(connection: sqlite3.Connection) -> list[float]:
+    return [value for (value,) in connection.execute("SELECT data FROM tree ORDER BY inode")]
+
+
+def bits(numbers: list[float]) -> list[bytes]:
+    """To compare with: equal numbers may differ, 0.0 and -0.0."""
+    return [struct.pack(">d", number) for number in numbers]
+
+
+def dump_of_floats(numbers: list[float]) -> bytes:
+    with closing(sqlite3.connect(":memory:", isolation_level=None)) as connection:
+        connection.execute("CREATE TABLE tree (inode INTEGER PRIMARY KEY, data)")
+        connection.executemany("INSERT INTO tree (data) VALUES (?)", [(number,) for number in numbers])
+        assert bits(floats_in(connection)) == bits(numbers)
+        connection.text_factory = Text
+        out = io.BytesIO()
+        write_dump(connection, out)
+        return out.getvalue()
+
+
+@given(st.lists(st.floats(allow_nan=False), min_size=1))
+@example([MISREAD])
+@example([*BORDERS, *(-number for number in BORDERS)])
+def test_every_bit_of_a_number_survives(numbers: list[float]) -> None:
+    path = Path(TEMPORARY.name) / "numbers.sql.gz"
+    path.write_bytes(dump_of_floats(numbers))
+    with closing(load_dump(path)) as again:
+        assert bits(floats_in(again)) == bits(numbers)
+
+
+@pytest.mark.skipif(shutil.which("sqlite3") is None, reason="no sqlite3 program here")
+def test_the_sqlite3_program_reads_every_bit_of_a_number(tmp_path: Path) -> None:
+    random = Random(1)
+    drawn = [struct.unpack(">d", random.randbytes(8))[0] for _ in range(2000)]
+    numbers = [*BORDERS, *(-number for number in BORDERS), *(number for number in drawn if number == number)]
+    text = gzip.decompress(dump_of_floats(numbers))
+    subprocess.run(["sqlite3", tmp_path / "again.db"], input=text, check=True, timeout=30)
+    with closing(sqlite3.connect(tmp_path / "again.db")) as again:
+        assert bits(floats_in(again)) == bits(numbers)
 
 
 @pytest.fixture(scope="module", autouse=True)
