@@ -6,6 +6,7 @@ Three nodes on two processors otherwise measure each other. Nothing here touches
 from __future__ import annotations
 
 import ctypes
+import errno
 import os
 import struct
 from contextlib import suppress
@@ -69,7 +70,15 @@ def prefer(lab: Lab, measured: Node | None = None) -> None:
 
 
 def _pids(cgroup: Path) -> list[int]:
-    return [int(pid) for procs in cgroup.rglob("cgroup.procs") for pid in procs.read_text().split()]
+    """Of a group and all within it. Units end at any moment, and their groups with them: those have none."""
+    found: list[int] = []
+    for directory, _, _ in os.walk(cgroup):  # leaves out directories that are gone, as Path.rglob does not
+        try:
+            found += map(int, (Path(directory) / "cgroup.procs").read_text().split())
+        except OSError as error:
+            if error.errno not in (errno.ENOENT, errno.ENODEV):  # the latter: gone after it was opened
+                raise
+    return found
 
 
 def _set_slice(pid: int, nanoseconds: int) -> None:
