@@ -174,7 +174,7 @@ class Synchronisation(Life):
         elif self.own not in self.states:
             self._leave(clock, "the others went on without this node, which was too slow")
         else:
-            self.left_out = frozenset(self.members) - self.states.keys()
+            self.left_out = frozenset(self.members).difference(self.states)
             self.deadlines.left_out(self.left_out)
             self._complete(clock)
 
