@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import errno
-from collections.abc import Callable
+from collections.abc import Callable, Sequence
 from typing import Protocol
 
 from quorate.pmxcfs.paths import is_lock_path
@@ -16,6 +16,8 @@ class Sender(Protocol):
     """What is needed of ``group.Group``."""
 
     def submit(self, subtype: int, payload: tuple[bytes, ...], token: object | None) -> None: ...
+
+    def submit_together(self, requests: Sequence[tuple[int, tuple[bytes, ...], object | None]]) -> None: ...
 
 
 class ClusterSubmitter:
@@ -39,6 +41,9 @@ class ClusterSubmitter:
 
     def submit(self, message: FsMessage, done: Done) -> None:
         self._sender.submit(message.op, message.parts(), done)
+
+    def submit_together(self, *requests: tuple[FsMessage, Done]) -> None:
+        self._sender.submit_together([(message.op, message.parts(), done) for message, done in requests])
 
     def unlock(self, path: bytes, done: Done) -> bool:
         entry = self._tree().lookup(path)

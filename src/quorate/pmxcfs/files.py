@@ -256,20 +256,26 @@ class Files(MountBase):
         """Send what is kept back for a file. Nothing is waited for."""
         pending, node.pending = node.pending, None
         self._unsent.pop(node, None)
-        self.announce(node)
         path = self.path_of(node)
-        if pending is None or pending.empty:
-            return
-        if path is None:
-            if node.ghost is None:  # its directory is gone: there is nowhere to put it
-                self._failed(node, errno.ENOENT)
+        if pending is None or pending.empty or path is None:
+            self.announce(node)
+            if path is None and node.ghost is None and pending is not None and not pending.empty:
+                self._failed(node, errno.ENOENT)  # its directory is gone: there is nowhere to put it
             return
         phantom = node.entry is not None and node.entry.is_phantom and not node.inflight
         offset, data, truncate = pending.payload(0 if phantom else node.size())  # no content to shorten (W8)
         node.inflight.append(pending)
         node.sent += 1
         message = FsMessage(FsOp.WRITE, path, None, data, offset, truncate)
-        self.submitter.submit(message, lambda result: self._written(node, result))
+        if not node.held:
+            self.submitter.submit(message, lambda result: self._written(node, result))
+            return
+        node.held = False
+        node.sent += 1
+        self.submitter.submit_together(
+            (FsMessage(FsOp.CREATE, path), lambda result: self._created(node, path, result)),
+            (message, lambda result: self._written(node, result)),
+        )
 
     def announce(self, node: Node) -> None:
         """Send the CREATE of a new file, if that was kept back, without its content."""

@@ -165,6 +165,15 @@ class Group:
         """Hand an operation to the machine."""
         self.run(self.machine.submit(subtype, payload, token, self._clock()))
 
+    def submit_together(self, requests: Sequence[tuple[int, tuple[bytes, ...], object | None]]) -> None:
+        """As ``submit`` for each, but all are made ready before the first is sent: the token, which may come
+        at any moment, shall take all of them along."""
+        clock = self._clock()
+        effects: list[Effect] = []
+        for subtype, payload, token in requests:
+            effects += self.machine.submit(subtype, payload, token, clock)
+        self.run(effects)
+
     def quorum(self, quorate: bool, nodes: frozenset[int] | None, expected: int | None) -> None:
         """What the quorum service says: node ids of the partition and how many nodes are configured."""
         self.run(self.machine.quorum(quorate, self._clock(), nodes=nodes, expected=expected))

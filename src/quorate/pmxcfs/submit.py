@@ -35,6 +35,9 @@ class Submitter(Protocol):
     def submit(self, message: FsMessage, done: Done) -> None:
         """Have the operation applied, in the order of the calls. ``done`` may be called at once."""
 
+    def submit_together(self, *requests: tuple[FsMessage, Done]) -> None:
+        """As ``submit`` one after the other, but what is to be sent is sent with nothing in between."""
+
     def unlock(self, path: bytes, done: Done) -> bool:
         """Ask for the release of an expired lock directory. True: that was all, ``done`` is called.
 
@@ -76,6 +79,10 @@ class LocalSubmitter:
         result = self.tree.apply(message, 0, int(self._now()) & 0xFFFFFFFF, self._mono())
         done(result)
         self._collect()
+
+    def submit_together(self, *requests: tuple[FsMessage, Done]) -> None:
+        for message, done in requests:
+            self.submit(message, done)
 
     def unlock(self, path: bytes, done: Done) -> bool:
         entry = self.tree.lookup(path)

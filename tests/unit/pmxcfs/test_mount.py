@@ -59,6 +59,9 @@ class Cluster:
     def submit(self, message: FsMessage, done: Callable[[int], None]) -> None:
         self.sent.append((message, done))
 
+    def submit_together(self, *requests: tuple[FsMessage, Callable[[int], None]]) -> None:
+        self.sent.extend(requests)
+
     def unlock(self, path: bytes, done: Callable[[int], None]) -> bool:
         return False
 
