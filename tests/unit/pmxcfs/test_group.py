@@ -171,6 +171,28 @@ def test_no_corosync_is_no_event(world: World) -> None:
     assert world.events() == []
 
 
+def test_requests_made_together_are_all_ready_before_the_first_is_sent(
+    world: World, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    world.group.connect()
+    ready_when_sent: list[int] = []
+    pending = [b"create", b"write"]
+
+    def submit(*_: Any) -> list[Effect]:
+        return [send(pending.pop(0))]
+
+    def mcast(_: FakeCpg, parts: Sequence[bytes]) -> SendResult:
+        ready_when_sent.append(2 - len(pending))
+        world.sent.append(b"".join(parts))
+        return SendResult.SENT
+
+    world.script.submit = submit  # type: ignore[attr-defined]
+    monkeypatch.setattr(FakeCpg, "mcast", mcast)
+    world.group.submit_together([(5, (b"",), None), (1, (b"",), None)])
+    assert world.sent == [b"create", b"write"]
+    assert ready_when_sent == [2, 2]
+
+
 def test_effects_of_a_nested_event_come_behind(world: World) -> None:
     world.group.connect()
     world.script.answers["submit"] = [send(b"third")]

@@ -45,6 +45,8 @@ class Cluster:
         self.tree = tree
         self.quorate = True
         self.sent: list[tuple[FsMessage, Callable[[int], None]]] = []
+        self.together: list[int] = []
+        """How many messages each submit_together had."""
         self.changed: Callable[[], None] = lambda: None
 
     @property
@@ -61,6 +63,7 @@ class Cluster:
 
     def submit_together(self, *requests: tuple[FsMessage, Callable[[int], None]]) -> None:
         self.sent.extend(requests)
+        self.together.append(len(requests))
 
     def unlock(self, path: bytes, done: Callable[[int], None]) -> bool:
         return False
@@ -639,6 +642,7 @@ def test_a_new_file_is_sent_when_it_is_closed() -> None:
     assert kernel.cluster.sent == []
     kernel.ask("flush", 0, r.FlushIn(fh, 0))
     assert [message.op for message, _ in kernel.cluster.sent] == [FsOp.CREATE, FsOp.WRITE]
+    assert kernel.cluster.together == [2]
 
 
 def test_a_new_file_without_content_is_sent_too_and_its_first_attributes_are_forgotten() -> None:
