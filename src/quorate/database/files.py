@@ -49,7 +49,7 @@ def new_private(directory: Path, prefix: str, now: int, suffix: str) -> Iterator
         except BaseException:  # half of it helps nobody, and the disk may be full
             part.unlink(missing_ok=True)
             raise
-    _sync_directory(directory)
+    sync_directory(directory)
 
 
 def kept_files(directory: Path, prefix: str, suffix: str) -> list[Path]:
@@ -82,6 +82,15 @@ def told(error: Exception) -> str:
     if isinstance(error, OSError) and error.strerror and error.filename is not None:
         return f"'{os.fsdecode(error.filename)}': {error.strerror}"
     return str(error)
+
+
+def sync_directory(directory: Path) -> None:
+    """Have the names in it on disk. Raises OSError."""
+    fd = os.open(directory, os.O_RDONLY | os.O_DIRECTORY | os.O_CLOEXEC)
+    try:
+        os.fsync(fd)
+    finally:
+        os.close(fd)
 
 
 def _begin(directory: Path, prefix: str, now: int, suffix: str) -> tuple[int, Path, Path]:
@@ -126,11 +135,3 @@ def _is_ours(fd: int, part: Path) -> bool:
         return os.path.samestat(os.fstat(fd), part.stat())
     except (BlockingIOError, FileNotFoundError):
         return False
-
-
-def _sync_directory(directory: Path) -> None:
-    fd = os.open(directory, os.O_RDONLY | os.O_DIRECTORY | os.O_CLOEXEC)
-    try:
-        os.fsync(fd)
-    finally:
-        os.close(fd)
