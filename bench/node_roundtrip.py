@@ -15,7 +15,8 @@ import sys
 import time
 from collections.abc import Sequence
 
-from quorate.corosync.cpg import Address, Cpg
+from quorate.corosync.address import Address
+from quorate.corosync.cpg import Cpg
 from quorate.corosync.errors import SendResult
 
 IDLE = 0.02

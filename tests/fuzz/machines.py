@@ -7,10 +7,11 @@ from __future__ import annotations
 
 from typing import Final
 
+from quorate.corosync.address import Address
 from quorate.pmxcfs import dcdb, status, wire
 from quorate.pmxcfs.clinfo import ClusterInfo, Node
 from quorate.pmxcfs.dcdb import Dcdb
-from quorate.pmxcfs.effects import Address, Clock, Committed, Effect, Reply, Send
+from quorate.pmxcfs.effects import Clock, Committed, Effect, Reply, Send
 from quorate.pmxcfs.replication import Machine
 from quorate.pmxcfs.wire import FsMessage, FsOp, MessageType
 from tests.fuzz.pieces import NOW, Pieces, check_tree, small_tree

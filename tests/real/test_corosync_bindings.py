@@ -10,9 +10,10 @@ from pathlib import Path
 
 import pytest
 
+from quorate.corosync.address import Address
 from quorate.corosync.cfg import Cfg
 from quorate.corosync.cmap import Change, Cmap, Event, Map, Value, ValueType
-from quorate.corosync.cpg import Address, Cpg
+from quorate.corosync.cpg import Cpg
 from quorate.corosync.errors import (
     BadHandleError,
     CsError,

@@ -6,7 +6,7 @@ from collections.abc import Callable
 from random import Random
 from typing import TYPE_CHECKING
 
-from quorate.pmxcfs.effects import Address
+from quorate.corosync.address import Address
 from quorate.pmxcfs.wire import NORMAL_HEADER_SIZE, MessageType, NormalHeader
 from tests.simulation.checker import Checker
 from tests.simulation.network import Item, Network, Ring

@@ -4,8 +4,9 @@ from __future__ import annotations
 
 from collections.abc import Iterator, Mapping, Sequence
 
+from quorate.corosync.address import Address
 from quorate.pmxcfs.deadlines import Deadlines, Waiting
-from quorate.pmxcfs.effects import Address, Choice, Clock, Commit, Mode
+from quorate.pmxcfs.effects import Choice, Clock, Commit, Mode
 from quorate.pmxcfs.queues import Queues
 from quorate.pmxcfs.requests import Request, Requests
 from quorate.pmxcfs.storerecovery import StoreRecovery

@@ -12,7 +12,7 @@ from collections.abc import Iterable, Sequence
 from dataclasses import dataclass, field
 from random import Random
 
-from quorate.pmxcfs.effects import Address
+from quorate.corosync.address import Address
 
 KEPT = 200
 """Items of an old ring's log that are kept, to be played again."""

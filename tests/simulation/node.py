@@ -7,9 +7,9 @@ from collections import deque
 from collections.abc import Callable, Sequence
 from typing import TYPE_CHECKING
 
+from quorate.corosync.address import Address
 from quorate.pmxcfs.dcdb import PROTOCOL_VERSION, Dcdb
 from quorate.pmxcfs.effects import (
-    Address,
     Clock,
     Commit,
     Delivery,

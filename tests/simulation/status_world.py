@@ -11,21 +11,11 @@ from collections import deque
 from collections.abc import Sequence
 from random import Random
 
+from quorate.corosync.address import Address
 from quorate.pmxcfs import status
 from quorate.pmxcfs.clinfo import ClusterInfo
 from quorate.pmxcfs.clinfo import Node as Member
-from quorate.pmxcfs.effects import (
-    Address,
-    Clock,
-    Effect,
-    LeaveGroup,
-    Level,
-    Log,
-    Message,
-    Mode,
-    Rejoin,
-    Send,
-)
+from quorate.pmxcfs.effects import Clock, Effect, LeaveGroup, Level, Log, Message, Mode, Rejoin, Send
 from quorate.pmxcfs.kvstore import RRD_CACHE_SECONDS
 from quorate.pmxcfs.logentry import Entry, parse
 from quorate.pmxcfs.replication import Machine

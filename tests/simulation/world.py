@@ -11,7 +11,8 @@ import heapq
 from collections.abc import Callable
 from random import Random
 
-from quorate.pmxcfs.effects import Address, Committed, Effect, Mode
+from quorate.corosync.address import Address
+from quorate.pmxcfs.effects import Committed, Effect, Mode
 from quorate.pmxcfs.tree import Tree
 from quorate.pmxcfs.wire import Unlock
 from tests.simulation.checker import Checker, Violation

@@ -10,10 +10,11 @@ import os
 import select
 import socket
 from collections.abc import Callable, Sequence
-from typing import Any, Final, NamedTuple
+from typing import Any, Final
 
 from ._ffi import ffi
 from ._service import Service
+from .address import Address
 from .errors import (
     CS_ERR_TRY_AGAIN,
     CS_OK,
@@ -35,13 +36,6 @@ SO_SNDBUFFORCE: Final = 32
 WAKE_BUFFER: Final = 8 * 1024 * 1024
 """The library sends one byte per message, which the kernel counts as some 800. Poll says "writable" up to a
 quarter of the buffer: 8 MiB are some 5000 messages, about what fits into its shared memory."""
-
-
-class Address(NamedTuple):
-    """A member of a group: node id and the process id that joined. Sorts as core 6 orders members."""
-
-    nodeid: int
-    pid: int
 
 
 Deliver = Callable[[Address, bytes], None]

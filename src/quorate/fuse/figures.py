@@ -12,10 +12,9 @@ from quorate.fuse.abi import Opcode
 BOUNDS: Final = (0.00005, 0.0001, 0.00025, 0.0005, 0.001, 0.0025, 0.005, 0.01, 0.05, 0.25, 1.0, 10.0)
 """Seconds: from what the kernel's questions take to what a caller waits for at most."""
 
-_KINDS: Final = 64
-"""One more than the highest number of an operation that we know; higher ones are never dispatched."""
-
-_NAMES: Final = {int(opcode): opcode.name.lower() for opcode in Opcode if opcode < _KINDS}
+_NAMES: Final = {int(opcode): opcode.name.lower() for opcode in Opcode}
+_KINDS: Final = max(_NAMES) + 1
+"""Others are never dispatched."""
 
 
 class Figures(NamedTuple):
@@ -38,13 +37,12 @@ class RequestCounter:
         self._seconds = [0.0] * _KINDS
         self._refused = [0] * _KINDS
 
-    def answered(self, opcode: int, seconds: float, *, refused: bool) -> None:
+    def answered(self, opcode: int, seconds: float, refused: bool = False) -> None:
         """A request of this kind was answered, so long after it came."""
-        if opcode < _KINDS:
-            self._buckets[opcode][bisect_left(BOUNDS, seconds)] += 1
-            self._seconds[opcode] += seconds
-            if refused:
-                self._refused[opcode] += 1
+        self._buckets[opcode][bisect_left(BOUNDS, seconds)] += 1
+        self._seconds[opcode] += seconds
+        if refused:
+            self._refused[opcode] += 1
 
     def figures(self) -> dict[str, Figures]:
         """By the operation's name in lower case; kinds that never came are left out."""

@@ -61,6 +61,8 @@ _IN_PASSING: Final = frozenset(
 """What nobody waits for: the next request of the same process is often there already."""
 _NEVER_REFUSED: Final = frozenset({Opcode.RELEASE, Opcode.RELEASEDIR, Opcode.FLUSH, Opcode.DESTROY})
 _NO_REPLY: Final = frozenset(int(opcode) for opcode in NO_REPLY)
+_SPECIAL: Final = _NO_REPLY | {int(Opcode.INIT), int(Opcode.INTERRUPT)}
+"""All but these are answered by the operations; one look tells, for nearly all requests."""
 _GONE: Final = frozenset({e.ENODEV, e.ENOTCONN, e.ECONNABORTED, e.EPERM, e.EBADF})
 
 
@@ -191,17 +193,17 @@ class Session:
                 self._refuse(fault)
                 continue
             opcode = request.opcode
-            if opcode == Opcode.INTERRUPT:
-                self._interrupt(request)
-                continue
-            if opcode == Opcode.INIT:
-                self._init(request)
-                continue
-            if opcode not in _NO_REPLY:
+            if opcode not in _SPECIAL:
                 if len(self._waiting) >= MAX_IN_FLIGHT and opcode not in _NEVER_REFUSED:
                     self._send(replies.error(request.unique, e.EBUSY))
                     continue
                 self._waiting[request.unique] = request
+            elif opcode == Opcode.INTERRUPT:
+                self._interrupt(request)
+                continue
+            elif opcode == Opcode.INIT:
+                self._init(request)
+                continue
             return request
         return None
 
@@ -246,10 +248,10 @@ class Session:
                 continue
             if isinstance(result, int):
                 self._send(OUT_HEADER.pack(OUT_HEADER_SIZE, -result, unique))
-                counted(opcode, perf_counter() - came, refused=True)
+                counted(opcode, perf_counter() - came, True)
             else:
                 self._send(OUT_HEADER.pack(OUT_HEADER_SIZE + len(result), 0, unique) + result)
-                counted(opcode, perf_counter() - came, refused=False)
+                counted(opcode, perf_counter() - came)
         return done
 
     def reply(self, unique: int, *parts: bytes) -> bool:
@@ -417,7 +419,7 @@ class Session:
     def _count_late(self, unique: int, *, refused: bool) -> None:
         late = self._late.pop(unique, None)
         if late is not None:
-            self.counter.answered(late[0], perf_counter() - late[1], refused=refused)
+            self.counter.answered(late[0], perf_counter() - late[1], refused)
 
     def _refuse(self, fault: ProtocolError) -> None:
         if not isinstance(fault, UnknownOpcodeError | NameTooLongError):

@@ -5,7 +5,8 @@ from __future__ import annotations
 from collections.abc import Mapping, Sequence
 from typing import Protocol
 
-from quorate.pmxcfs.effects import Address, Choice, Clock, Commit, Delivery, Message
+from quorate.corosync.address import Address
+from quorate.pmxcfs.effects import Choice, Clock, Commit, Delivery, Message
 from quorate.pmxcfs.requests import Request
 
 

@@ -8,10 +8,9 @@ from __future__ import annotations
 
 from collections.abc import Mapping, Sequence
 
+from quorate.corosync.address import Address
 from quorate.pmxcfs import wire
 from quorate.pmxcfs.effects import (
-    Address,
-    Applied,
     Choice,
     Clock,
     Commit,
@@ -116,10 +115,9 @@ class Dcdb:
         result = self.tree.apply(message, sender.nodeid, time, clock.mono)
         if self.tree.error:
             return Delivery(result, Outcome.BROKEN, "the tree's error flag is set")
-        effects: tuple[Effect, ...] = (Applied(message, sender, result, own),)
-        if result >= 0 and _changes_cluster_config(message):
-            effects += (Propagate(notify=own),)
-        return Delivery(result, effects=effects)
+        if result >= 0 and CLUSTER_CONFIG in (message.path, message.to) and _changes_cluster_config(message):
+            return Delivery(result, effects=(Propagate(notify=own),))
+        return Delivery(result)
 
     def _unlock(
         self, message: Unlock, sender: Address, time: int, clock: Clock, *, own: bool, lowest: bool
@@ -136,7 +134,7 @@ class Dcdb:
         result = self.tree.delete(message.path, sender.nodeid, time, clock.mono)
         if self.tree.error:
             return Delivery(result, Outcome.BROKEN, "the tree's error flag is set")
-        return Delivery(0, effects=(Applied(message, sender, result, own),))
+        return Delivery(0)
 
     # Own requests of unknown fate (W5)
 

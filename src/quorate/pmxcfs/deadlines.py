@@ -11,7 +11,8 @@ from __future__ import annotations
 from collections.abc import Iterable, Sequence
 from typing import Protocol
 
-from quorate.pmxcfs.effects import Address, Clock, Mode
+from quorate.corosync.address import Address
+from quorate.pmxcfs.effects import Clock, Mode
 
 JOIN_SECONDS = 30.0
 """For the first configuration after joining. Corosync's own membership protocol needs a few seconds."""
@@ -113,7 +114,8 @@ class Deadlines:
 
     def heard(self, member: Address) -> None:
         """A message came from this member."""
-        self._silent.discard(member)
+        if self._silent:
+            self._silent.discard(member)
 
     def forget_absent(self, members: Iterable[Address]) -> None:
         """Only these are in the group now."""

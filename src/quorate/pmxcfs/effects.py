@@ -12,18 +12,9 @@ from collections.abc import Sequence
 from dataclasses import dataclass
 from typing import NamedTuple
 
+from quorate.corosync.address import Address
 from quorate.pmxcfs.sync import LostEntry
 from quorate.pmxcfs.wire import MessageType
-
-
-class Address(NamedTuple):
-    """A member of a group: node id and process id, as Corosync gives them (core 5.1).
-
-    Compares and hashes like any other pair, so the binding's own address type may be handed in.
-    """
-
-    nodeid: int
-    pid: int
 
 
 class Clock(NamedTuple):
@@ -151,19 +142,6 @@ class LostEntries:
     diverged: bool
 
 
-@dataclass(slots=True)
-class Applied:
-    """A normal message was applied, in total order, on this node.
-
-    ``op`` is what the application parsed (an ``FsMessage`` or ``Unlock`` of the configuration database).
-    """
-
-    op: object
-    sender: Address
-    result: int
-    own: bool
-
-
 @dataclass(frozen=True, slots=True)
 class Propagate:
     """Bring ``corosync.conf`` from the tree to the host (core 8.3); ``notify``: have Corosync reload it."""
@@ -179,19 +157,7 @@ class Log:
     text: str
 
 
-Effect = (
-    Send
-    | LeaveGroup
-    | Rejoin
-    | Reload
-    | Reply
-    | ModeChanged
-    | Committed
-    | LostEntries
-    | Applied
-    | Propagate
-    | Log
-)
+Effect = Send | LeaveGroup | Rejoin | Reload | Reply | ModeChanged | Committed | LostEntries | Propagate | Log
 
 
 class Message(NamedTuple):

@@ -19,7 +19,7 @@ from quorate.fuse.session import pages_of
 from quorate.pmxcfs import guard
 from quorate.pmxcfs.entry import ChangeOp, Entry
 from quorate.pmxcfs.mountbase import MountBase, Target
-from quorate.pmxcfs.nodes import Node
+from quorate.pmxcfs.nodes import Node, loose_attributes
 from quorate.pmxcfs.paths import CLUSTER_CONFIG, guest_config
 from quorate.pmxcfs.pending import MAX_FILE_SIZE, Pending, acceptable
 from quorate.pmxcfs.tree import MAX_TOTAL_SIZE
@@ -43,28 +43,31 @@ WRITES: Final = os.O_WRONLY | os.O_RDWR
 class Handle:
     """One open file. ``text`` is what a generated file said when it was opened."""
 
-    __slots__ = ("begin", "direct", "end", "error", "flags", "target", "text", "unflushed")
+    __slots__ = (
+        "at_once",
+        "begin",
+        "direct",
+        "end",
+        "error",
+        "target",
+        "text",
+        "unflushed",
+        "writes",
+    )
 
     def __init__(self, target: Target, flags: int, *, direct: bool, text: bytes = b"") -> None:
         self.target = target
-        self.flags = flags
+        self.writes = bool(flags & WRITES)
+        self.at_once = bool(flags & (os.O_SYNC | os.O_DSYNC))
         self.direct = direct
         self.text = text
         self.begin = self.end = 0
         """The last run of requests that were each written behind the other."""
         self.error = 0
         """Errno of a failed message, for this handle's next fsync or close: each handle is told once."""
-        self.unflushed = bool(flags & WRITES)
+        self.unflushed = self.writes
         """No flush since it was opened or last written: one will come, and tell an error. Between the flush
         of close() and the release nobody is there to be told, and nothing of this handle's is missing."""
-
-    @property
-    def writes(self) -> bool:
-        return bool(self.flags & WRITES)
-
-    @property
-    def at_once(self) -> bool:
-        return bool(self.flags & (os.O_SYNC | os.O_DSYNC))
 
 
 class Files(MountBase):
@@ -129,7 +132,7 @@ class Files(MountBase):
         if self.submitter.gathers and body.flags & WRITES:
             self._keep(node)
             node.early = node.told = True
-            return create_out(self._early_entry(node), handle, how)
+            return create_out(self._early_entry(node, path), handle, how)
         self.announce(node)
         if node.entry is None and not node.creating:  # refused at once
             self._handles[handle].error = 0  # told now
@@ -254,6 +257,8 @@ class Files(MountBase):
 
     def push(self, node: Node) -> None:
         """Send what is kept back for a file. Nothing is waited for."""
+        if node.pending is None and not node.held:
+            return
         pending, node.pending = node.pending, None
         self._unsent.pop(node, None)
         path = self.path_of(node)
@@ -527,7 +532,7 @@ class Files(MountBase):
             self.push(next(iter(self._unsent)))
         self._unsent[node] = self.mono()
 
-    def _early_entry(self, node: Node) -> bytes:
+    def _early_entry(self, node: Node, path: bytes) -> bytes:
         """The answer to CREATE for a file that is not in the tree yet.
 
         For a moment the kernel keeps mode and owner, or it would ask for them at each open. Size and times it
@@ -535,7 +540,8 @@ class Files(MountBase):
         inode's number is not known yet: who asks for it alone, as ``ls -i`` does, gets another one meanwhile.
         """
         node.lookups += 1
-        attr, _ = self.attributes(node)
+        mtime = int(self.now()) & 0xFFFFFFFF
+        attr = loose_attributes(node, path, gid=self.gid, quorate=self.submitter.writable, mtime=mtime)
         return entry_out(node.nodeid, attr, DAY, EARLY_SECONDS)
 
     def _is_cluster_config(self, node: Node) -> bool:

@@ -12,6 +12,7 @@ from collections import deque
 from collections.abc import Callable, Iterable, Sequence
 from typing import Final, Protocol
 
+from quorate.corosync.address import Address
 from quorate.corosync.cpg import Cpg
 from quorate.corosync.errors import (
     BadHandleError,
@@ -23,8 +24,6 @@ from quorate.corosync.errors import (
     SendResult,
 )
 from quorate.pmxcfs.effects import (
-    Address,
-    Applied,
     Clock,
     Effect,
     LeaveGroup,
@@ -194,11 +193,13 @@ class Group:
     def run(self, effects: Iterable[Effect]) -> None:
         """Carry out effects, in the order in which the machine gave them out, also when nested."""
         waiting = self._effects
-        waiting.extend(effects)
         if self._running:
+            waiting.extend(effects)
             return
         self._running = True
         try:
+            for effect in effects:
+                self._carry_out(effect)
             while waiting:
                 self._carry_out(waiting.popleft())
         finally:
@@ -207,17 +208,15 @@ class Group:
     # Effects
 
     def _carry_out(self, effect: Effect) -> None:
-        if isinstance(effect, Applied):  # what it tells, the tree's changes tell too
-            return
-        if isinstance(effect, Send):
+        if isinstance(effect, Reply):
+            assert callable(effect.token)
+            effect.token(effect.result)
+        elif isinstance(effect, Send):
             self._queue.append(effect)
             if len(self._queue) > MAX_QUEUED:
                 self._send_failed(list(self._queue), "too many messages wait for corosync")
             elif self._retry is None:
                 self._pump()
-        elif isinstance(effect, Reply):
-            assert callable(effect.token)
-            effect.token(effect.result)
         elif isinstance(effect, Log):
             self._log.log(_LEVELS[effect.level], "%s", effect.text)
         elif isinstance(effect, LeaveGroup):
@@ -359,7 +358,7 @@ class Group:
             if not more or (awaited and not self.machine.awaits_own):
                 return
 
-    def _on_deliver(self, sender: tuple[int, int], data: bytes) -> None:
+    def _on_deliver(self, sender: Address, data: bytes) -> None:
         self._delivered += 1
         self._events.append((self.machine.message, (sender, data)))
 

@@ -68,9 +68,11 @@ def precheck_rename(tree: Tree, path: bytes, to: bytes) -> int:
     if entry.children:
         return -ENOTEMPTY
     target = tree.lookup(to)
-    if target is entry or tree.lookup(split_path(to)[0]) is entry:
+    if target is entry:
         return -EINVAL
     if entry.type == DIRECTORY:
+        if tree.lookup(split_path(to)[0]) is entry:
+            return -EINVAL
         if guest_config(to) is not None:
             return -EACCES
     elif is_kind_directory(to):

@@ -9,11 +9,11 @@ from __future__ import annotations
 import errno
 from collections.abc import Sequence
 
+from quorate.corosync.address import Address
 from quorate.pmxcfs import wire
 from quorate.pmxcfs.application import Application
 from quorate.pmxcfs.deadlines import Deadlines
 from quorate.pmxcfs.effects import (
-    Address,
     Clock,
     Effect,
     LeaveGroup,
@@ -135,9 +135,14 @@ class Life:
             if self.checks_quorum and not self.quorate:
                 self._reply(request, -errno.EACCES)
                 continue
-            count = requests.number(request, clock.wall)
-            header = wire.pack_normal(request.subtype, self.protocol_version, clock.wall, count)
-            self._out.append(Send((header, *request.payload), MessageType.NORMAL, count))
+            requests.number(request, clock.wall)
+            self._send(request, clock)
+
+    def _send(self, request: Request, clock: Clock) -> None:
+        """Multicast a request that has its number."""
+        count = request.count
+        header = wire.pack_normal(request.subtype, self.protocol_version, clock.wall, count)
+        self._out.append(Send((header, *request.payload), MessageType.NORMAL, count))
 
     def _settles(self, clock: Clock) -> bool:
         """Whether all nodes that may hold a newer state had their chance to show it since the start."""

@@ -320,7 +320,7 @@ class Node:
             self.loop, self.quorum, configuration, [self._database_group, self._status_group]
         )
         self._expected: int | None = None
-        return ClusterSubmitter(lambda: self.tree, lambda: self.quorum.quorate, self._database_group)
+        return ClusterSubmitter(self._dcdb, self.quorum, self._database_group)
 
     # Events
 

@@ -95,13 +95,14 @@ _GUEST_DIRECTORY = re.compile(
 )
 _PRIVATE = re.compile(rb"/*(?:priv|nodes/[^/]*/priv)(?:/.*)?", re.DOTALL)
 _HOOK_NAME = re.compile(rb"(?:vps|[1-9][0-9]*)\.(?:mount|umount|start|stop|premount|postumount)")
+_HOOK_ENDS = (b"mount", b"start", b"stop")
 _CONFIG_VERSION = re.compile(r"config_version\s*:\s*([0-9]+)", re.ASCII)
 _MAX_CONFIG_VERSION = (1 << 64) - 1
 
 
 def is_private(path: bytes) -> bool:
     """Whether only root may look at ``path`` (core 1.9). Leading slashes are ignored."""
-    return _PRIVATE.fullmatch(path) is not None
+    return b"priv" in path and _PRIVATE.fullmatch(path) is not None
 
 
 def is_lock_path(path: bytes) -> bool:
@@ -112,7 +113,7 @@ def is_lock_path(path: bytes) -> bool:
 
 def is_hook_name(name: bytes) -> bool:
     """Whether a file called ``name`` is a hook script, which is executable (core 1.9)."""
-    return _HOOK_NAME.fullmatch(name) is not None
+    return name.endswith(_HOOK_ENDS) and _HOOK_NAME.fullmatch(name) is not None
 
 
 def is_node_name(name: bytes) -> bool:

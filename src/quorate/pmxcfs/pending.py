@@ -48,14 +48,18 @@ class Pending:
 
     def write(self, offset: int, data: bytes) -> bool:
         """Add bytes. False: they leave a gap of unknown content; nothing was changed."""
-        if self.empty:
+        kept = self.data
+        high = self.low + len(kept)
+        if not kept and not self.exact:
             self.low = offset
-            self.data += data
-        elif offset > self.high:
+            kept += data
+        elif offset == high:
+            kept += data
+        elif offset > high:
             if not self.exact:
                 return False
-            self.data += bytes(offset - self.high)
-            self.data += data
+            kept += bytes(offset - high)
+            kept += data
         elif offset + len(data) < self.low:
             return False
         elif offset >= self.low:

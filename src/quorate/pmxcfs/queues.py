@@ -10,7 +10,7 @@ from bisect import insort
 from collections import deque
 from dataclasses import dataclass
 
-from quorate.pmxcfs.effects import Address
+from quorate.corosync.address import Address
 
 
 @dataclass(order=True, frozen=True, slots=True)

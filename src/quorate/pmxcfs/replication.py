@@ -9,18 +9,9 @@ from __future__ import annotations
 import errno
 from collections.abc import Sequence
 
+from quorate.corosync.address import Address
 from quorate.pmxcfs import wire
-from quorate.pmxcfs.effects import (
-    Address,
-    Clock,
-    Effect,
-    LeaveGroup,
-    Level,
-    Mode,
-    Rejoin,
-    Reply,
-    Send,
-)
+from quorate.pmxcfs.effects import Clock, Effect, LeaveGroup, Level, Mode, Rejoin, Reply, Send
 from quorate.pmxcfs.synchronisation import Synchronisation
 from quorate.pmxcfs.wire import MessageType
 
@@ -107,11 +98,10 @@ class Machine(Synchronisation):
         self.app.members_changed(self.members, clock)
         return self._effects()
 
-    def message(self, sender: tuple[int, int], data: bytes, clock: Clock) -> list[Effect]:
+    def message(self, sender: Address, data: bytes, clock: Clock) -> list[Effect]:
         """A message was dispatched (core 6.4). Never raises, whatever the bytes."""
-        address = Address(*sender)
-        self.deadlines.heard(address)
-        self._process(address, data, clock)
+        self.deadlines.heard(sender)
+        self._process(sender, data, clock)
         return self._effects()
 
     def submit(
@@ -123,6 +113,12 @@ class Machine(Synchronisation):
         may last. EACCES without quorum, EBUSY when it can't be sent, too many wait (core 7.6), or another has
         just waited in vain.
         """
+        usual = self.mode is Mode.SYNCED and self._settled and self.joined and not self._stopped
+        if usual and (self.quorate or not self.checks_quorum):  # as below, at less cost
+            request = self.requests.pass_on(subtype, payload, token, clock.mono, clock.wall)
+            if request is not None:
+                self._send(request, clock)
+                return self._effects()
         refusal = 0
         if self.checks_quorum and not self.quorate:
             refusal = errno.EACCES

@@ -70,9 +70,35 @@ class Requests:
         request = Request(subtype, tuple(payload), token, now + seconds, size)
         self.held.append(request)
         self._held_bytes += size
-        if token is not None:
-            insort(self._deadlines, request, key=_deadline)
+        self._watch(request)
         return request
+
+    def pass_on(
+        self, subtype: int, payload: Sequence[bytes], token: object | None, now: float, time: int
+    ) -> Request | None:
+        """As ``hold``, ``take`` and ``number`` in one; None when others go first or too much is in flight."""
+        size = sum(map(len, payload))
+        if self.held or len(self.sent) >= MAX_IN_FLIGHT:
+            return None
+        if self._sent_bytes + size > MAX_IN_FLIGHT_BYTES and self.sent:
+            return None
+        seconds = AGAIN_SECONDS if self.in_vain else REQUEST_SECONDS
+        self.count = count = self.count + 1
+        request = Request(subtype, tuple(payload), token, now + seconds, size, count, time)
+        self.sent[count] = request
+        self._sent_bytes += size
+        self._watch(request)
+        return request
+
+    def _watch(self, request: Request) -> None:
+        """Have its caller answered in time."""
+        if request.token is None:
+            return
+        deadlines = self._deadlines
+        if deadlines and deadlines[-1].deadline > request.deadline:  # after a wait in vain
+            insort(deadlines, request, key=_deadline)
+        else:
+            deadlines.append(request)
 
     @property
     def sendable(self) -> bool:

@@ -11,20 +11,11 @@ import errno
 from collections.abc import Callable, Mapping, Sequence
 from typing import Protocol
 
+from quorate.corosync.address import Address
 from quorate.pmxcfs import kvstore, wire
 from quorate.pmxcfs.clinfo import ClusterInfo, Node
 from quorate.pmxcfs.clusterlog import SHOWN, ClusterLog
-from quorate.pmxcfs.effects import (
-    Address,
-    Choice,
-    Clock,
-    Commit,
-    Delivery,
-    Level,
-    Log,
-    Message,
-    TakeOverError,
-)
+from quorate.pmxcfs.effects import Choice, Clock, Commit, Delivery, Level, Log, Message, TakeOverError
 from quorate.pmxcfs.guests import GuestRegistry
 from quorate.pmxcfs.kvstore import NODE_IP, RRD, KeyValues, RrdTexts, Update, UpdateError
 from quorate.pmxcfs.logentry import EntryError

@@ -9,18 +9,9 @@ import errno
 from collections.abc import Callable, Sequence
 from functools import cached_property
 
+from quorate.corosync.address import Address
 from quorate.pmxcfs import wire
-from quorate.pmxcfs.effects import (
-    Address,
-    Clock,
-    Committed,
-    Level,
-    Mode,
-    Outcome,
-    Send,
-    StateError,
-    TakeOverError,
-)
+from quorate.pmxcfs.effects import Clock, Committed, Level, Mode, Outcome, Send, StateError, TakeOverError
 from quorate.pmxcfs.life import Life
 from quorate.pmxcfs.transitions import Action, action_for
 from quorate.pmxcfs.wire import NORMAL_HEADER_SIZE, STATE_HEADER_SIZE, MessageType
@@ -48,13 +39,11 @@ class Synchronisation(Life):
     # Messages
 
     def _process(self, sender: Address, data: bytes, clock: Clock) -> None:
-        if (
-            self.mode is Mode.SYNCED
-            and self.members
-            and wire.normal_fields(data, self.protocol_version) is not None
-        ):  # nearly all messages; the same checks as below, at less cost
-            self._deliver(sender, data, clock)
-            return
+        if self.mode is Mode.SYNCED and self.members:
+            fields = wire.normal_fields(data, self.protocol_version)
+            if fields is not None:  # nearly all messages; the same checks as below, at less cost
+                self._apply(sender, fields, data, clock)
+                return
         if self.mode.outside:
             self._free_states()
             return
@@ -91,7 +80,10 @@ class Synchronisation(Life):
         fields = wire.normal_fields(data, self.protocol_version)
         if fields is None:
             self._leave(clock, f"message from {sender.nodeid}: {len(data)} bytes are no application message")
-            return
+        else:
+            self._apply(sender, fields, data, clock)
+
+    def _apply(self, sender: Address, fields: tuple[int, int, int], data: bytes, clock: Clock) -> None:
         subtype, time, count = fields
         own = sender == self.own
         request = None
@@ -107,7 +99,8 @@ class Synchronisation(Life):
         delivery = self.app.deliver(
             sender, subtype, time, data[NORMAL_HEADER_SIZE:], clock, own=own, lowest=self.lowest
         )
-        self._out.extend(delivery.effects)
+        if delivery.effects:
+            self._out.extend(delivery.effects)
         if request is not None:
             self._reply(request, -errno.EPERM if delivery.result is None else delivery.result)
         if delivery.outcome is Outcome.REFUSE:
@@ -119,7 +112,7 @@ class Synchronisation(Life):
         else:
             for answer, payload in delivery.sends:
                 self._submit_async(answer, payload, clock)
-            if own:
+            if own and self.requests.held:
                 self._send_held(clock)
 
     def _enqueue(self, sender: Address, data: bytes, clock: Clock) -> None:

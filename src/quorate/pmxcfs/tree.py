@@ -114,7 +114,7 @@ class Tree:
     def lookup(self, path: bytes) -> Entry | None:
         """The entry at ``path``; empty, ``.`` and ``/`` are the root."""
         entry = self.root
-        if path in (b"", b"."):
+        if path == b"." or not path:
             return entry
         for name in path.split(b"/"):
             if name:
@@ -205,9 +205,9 @@ class Tree:
         if path is None or (op is FsOp.RENAME and message.to is None):
             return -EREMOTEIO
         if op is FsOp.WRITE:
-            return self.write(path, writer, time, now, message.data, message.offset, message.truncate)
+            return self._write(path, writer, time, message.data, message.offset, message.truncate, False)
         if op is FsOp.CREATE:
-            return self.create(path, writer, time, now)
+            return self._write(path, writer, time, b"", 0, False, True)
         if op is FsOp.RENAME:
             assert message.to is not None
             return self.rename(path, message.to, writer, time, now)
@@ -412,13 +412,14 @@ class Tree:
             return -ENOENT
         else:
             entry = self._add(parent, base, REGULAR, writer, mtime)
-        old_size = entry.size
-        _put_content(entry, data, offset, truncate)
-        self.total_size += entry.size - old_size
-        self.versions.bump(path)
-        self._changes.append(
-            Change(ChangeOp.CREATE if creates else ChangeOp.WRITE, entry, parent, base, origin=self.origin),
-        )
+        if count or truncate or offset:
+            old_size = entry.size
+            _put_content(entry, data, offset, truncate)
+            self.total_size += entry.size - old_size
+        if path in self.versions:
+            self.versions.bump(path)
+        op = ChangeOp.CREATE if creates else ChangeOp.WRITE
+        self._changes.append(Change(op, entry, parent, base, None, None, None, self.origin))
         if guest is not None:
             self.guests.register(guest)
         return count

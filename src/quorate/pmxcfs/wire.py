@@ -170,12 +170,13 @@ class FsMessage(NamedTuple):
 
     def parts(self) -> tuple[bytes, ...]:
         """The payload in pieces; the last one is ``data`` itself, not a copy."""
-        path = b"" if self.path is None else _terminated("path", self.path)
-        to = b"" if self.to is None else _terminated("to", self.to)
-        if not 0 <= self.offset <= 0xFFFFFFFF:
-            raise WireError(f"{self.op.name} message: offset {self.offset} does not fit into 32 bits")
-        head = _FS.pack(len(self.data), self.offset, len(path), len(to), int(self.truncate)) + path + to
-        return (head, self.data) if self.data else (head,)
+        op, path, to, data, offset, truncate = self
+        path = b"" if path is None else _terminated("path", path)
+        to = b"" if to is None else _terminated("to", to)
+        if not 0 <= offset <= 0xFFFFFFFF:
+            raise WireError(f"{op.name} message: offset {offset} does not fit into 32 bits")
+        head = _FS.pack(len(data), offset, len(path), len(to), int(truncate)) + path + to
+        return (head, data) if data else (head,)
 
     def pack(self) -> bytes:
         return b"".join(self.parts())
@@ -204,7 +205,7 @@ class FsMessage(NamedTuple):
                 to = _text("to", payload[to_at:data_at])
         except WireError as error:
             raise WireError(f"{op.name} message: {error}") from None
-        return cls(op, path, to, payload[data_at:], offset, flags != 0)
+        return tuple.__new__(cls, (op, path, to, payload[data_at:], offset, flags != 0))
 
 
 class Unlock(NamedTuple):

@@ -11,7 +11,8 @@ import pytest
 
 from quorate.corosync import _service
 from quorate.corosync._ffi import ffi
-from quorate.corosync.cpg import MAX_MESSAGE, Address, Cpg
+from quorate.corosync.address import Address
+from quorate.corosync.cpg import MAX_MESSAGE, Cpg
 from quorate.corosync.errors import (
     BadHandleError,
     ExistError,

@@ -14,13 +14,14 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from quorate.cfs import Cfs, CfsError, CfsUnavailableError
+from quorate.corosync.address import Address
 from quorate.ipc import logtext
 from quorate.ipc.client import IpcError
 from quorate.ipc.operations import Op
 from quorate.ipc.shared import Changes, SharedClient, shared_client
 from quorate.pmxcfs import status
 from quorate.pmxcfs.clinfo import ClusterInfo, Node
-from quorate.pmxcfs.effects import Address, Clock
+from quorate.pmxcfs.effects import Clock
 from quorate.pmxcfs.kvstore import Update
 from quorate.settings import Settings
 from tests.support.direct_client import DirectClient

@@ -5,8 +5,9 @@ from __future__ import annotations
 from collections.abc import Callable, Sequence
 from dataclasses import dataclass, field
 
+from quorate.corosync.address import Address
 from quorate.pmxcfs.dcdb import PROTOCOL_VERSION, Dcdb
-from quorate.pmxcfs.effects import Address, Clock, Effect, LeaveGroup, Log, Mode, ModeChanged, Reply, Send
+from quorate.pmxcfs.effects import Clock, Effect, LeaveGroup, Log, Mode, ModeChanged, Reply, Send
 from quorate.pmxcfs.replication import Machine
 from quorate.pmxcfs.tree import Tree
 from quorate.pmxcfs.wire import FsMessage, FsOp, MessageType, NormalHeader

@@ -13,9 +13,10 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
+from quorate.corosync.address import Address
 from quorate.pmxcfs import kvstore, status, wire
 from quorate.pmxcfs.clinfo import ClusterInfo, Node
-from quorate.pmxcfs.effects import Address, Clock, Effect, LeaveGroup, Level, Log, Mode, Send
+from quorate.pmxcfs.effects import Clock, Effect, LeaveGroup, Level, Log, Mode, Send
 from quorate.pmxcfs.kvstore import Update, UpdateError
 from quorate.pmxcfs.logentry import parse
 from quorate.pmxcfs.replication import Machine

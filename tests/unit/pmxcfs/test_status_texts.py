@@ -10,9 +10,10 @@ from typing import Any
 
 import pytest
 
+from quorate.corosync.address import Address
 from quorate.pmxcfs import kvstore
 from quorate.pmxcfs.clinfo import ClusterInfo, Node
-from quorate.pmxcfs.effects import Address, Clock
+from quorate.pmxcfs.effects import Clock
 from quorate.pmxcfs.status import MessageType, Status
 from quorate.pmxcfs.tree import Tree
 
