@@ -207,8 +207,10 @@ class Session:
             return request
         return None
 
-    def serve(self, operations: Operations, limit: int = 16) -> int:
+    def serve(self, operations: Operations, limit: int = 16, *, answered: bool = False) -> int:
         """Take and dispatch up to ``limit`` requests; how many there were. Never blocks. Raises SessionEnded.
+
+        ``answered``: not because the selector says so, but since a caller was given his answer just now.
 
         Looking once more after an answer is cheaper than asking the selector where several clients ask at
         once, or where the one that got the answer runs beside us. Where it needs our processor to go on, each
@@ -222,7 +224,7 @@ class Session:
         waiting = self._waiting
         counted = self.counter.answered
         done = 0
-        asked = False  # the process behind the last request goes on with its answer
+        asked = answered  # the process behind the last request goes on with its answer
         while done < limit:
             if asked and self._in_vain >= MAX_IN_VAIN:
                 self._left_out += 1

@@ -98,8 +98,10 @@ class Group:
         special: Callable[[Effect], None],
         lost: Callable[[], None],
         joined: Callable[[Address], None] | None = None,
+        answered: Callable[[], None] | None = None,
         connect: Connect = Cpg,
     ) -> None:
+        """``answered``: the last own message under way came back, and who waited for it has its answer."""
         self.name = name
         self.machine = machine
         self._loop = loop
@@ -110,6 +112,7 @@ class Group:
         self._special = special
         self._lost = lost
         self._identified = joined
+        self._answered = answered
         self._connect = connect
         self._cpg: Connection | None = None
         self._fd = -1
@@ -355,7 +358,11 @@ class Group:
                 self._after_event()
             # When the last own message came back, its caller goes on with the kernel's requests: those first,
             # instead of one look in vain; the selector knows whether there is more.
-            if not more or (awaited and not self.machine.awaits_own):
+            if awaited and not self.machine.awaits_own:
+                if self._answered is not None:
+                    self._answered()
+                return
+            if not more:
                 return
 
     def _on_deliver(self, sender: Address, data: bytes) -> None:

@@ -294,6 +294,7 @@ class Node:
             after_event=lambda: self._persistence.collect(),
             special=self._database_effect,
             lost=_nothing,
+            answered=lambda: self._serve(answered=True),
         )
         self._status_group = Group(
             status.GROUP,
@@ -324,10 +325,11 @@ class Node:
 
     # Events
 
-    def _serve(self) -> None:
-        assert self._session is not None
+    def _serve(self, *, answered: bool = False) -> None:
+        if self._session is None:
+            return
         try:
-            self._session.serve(self._mount, REQUESTS_PER_ROUND)
+            self._session.serve(self._mount, REQUESTS_PER_ROUND, answered=answered)
         except SessionEnded as error:
             self.log.info("%s", error)
             self.loop.remove_reader(self._session.fileno())

@@ -85,6 +85,16 @@ def test_whoever_is_there_is_served_and_several_together_again(kernel: Kernel) -
     assert kernel.served(Opcode.GETATTR, Opcode.GETATTR, Opcode.GETATTR)[0] == 3
 
 
+def test_after_an_answer_given_elsewhere_a_look_is_left_out_while_they_are_in_vain(kernel: Kernel) -> None:
+    kernel.ask(Opcode.GETATTR)
+    assert kernel.session.serve(kernel.operations, answered=True) == 1
+    for _ in range(MAX_IN_VAIN):
+        kernel.served(Opcode.GETATTR)
+    kernel.ask(Opcode.GETATTR)
+    assert kernel.session.serve(kernel.operations, answered=True) == 0
+    assert kernel.session.serve(kernel.operations) == 1
+
+
 def test_behind_what_nobody_waits_for_there_is_always_a_look(kernel: Kernel) -> None:
     for _ in range(MAX_IN_VAIN):
         kernel.served(Opcode.GETATTR)

@@ -105,6 +105,7 @@ class World:
         self.fault: Exception | None = None
         self.refuse_connection = False
         self.lost = 0
+        self.answered = 0
         self.script = Script()
         self.before = lambda: self.script.events.append(("before", ()))
         self.incoming: list[bytes] = []
@@ -127,6 +128,7 @@ class World:
             after_event=lambda: None,
             special=lambda effect: None,
             lost=self._lost,
+            answered=self._count_answer,
             connect=self._connect,
         )
 
@@ -138,6 +140,9 @@ class World:
 
     def _lost(self) -> None:
         self.lost += 1
+
+    def _count_answer(self) -> None:
+        self.answered += 1
 
     def at(self, now: float) -> None:
         self.time.now = now
@@ -342,3 +347,13 @@ def test_who_got_the_last_own_message_back_goes_on_with_the_kernels_requests(wor
     finally:
         del type(world.script).awaits_own  # type: ignore[attr-defined]
     assert world.incoming == [b"another's"]
+    assert world.answered == 1
+
+
+def test_others_messages_answer_nobody(world: World) -> None:
+    assert world.group.connect()
+    world.script.awaits_own = False  # type: ignore[attr-defined]
+    world.incoming = [b"another's"]
+    world.loop.readers[1000]()
+    assert world.incoming == []
+    assert world.answered == 0
