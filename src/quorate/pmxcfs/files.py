@@ -25,6 +25,7 @@ from quorate.pmxcfs.pending import MAX_FILE_SIZE, Pending, acceptable
 from quorate.pmxcfs.tree import MAX_TOTAL_SIZE
 from quorate.pmxcfs.virtual import VirtualEntry, write_debug
 from quorate.pmxcfs.wire import FsMessage, FsOp
+from quorate.pmxcfs.writers import Writers
 
 log = logging.getLogger(__name__)
 
@@ -53,6 +54,7 @@ class Handle:
         "text",
         "unflushed",
         "writes",
+        "written",
     )
 
     def __init__(self, target: Target, flags: int, *, direct: bool, text: bytes = b"") -> None:
@@ -63,6 +65,8 @@ class Handle:
         self.text = text
         self.begin = self.end = 0
         """The last run of requests that were each written behind the other."""
+        self.written = 0
+        """Write requests since it was opened or last flushed."""
         self.error = 0
         """Errno of a failed message, for this handle's next fsync or close: each handle is told once."""
         self.unflushed = self.writes
@@ -76,6 +80,7 @@ class Files(MountBase):
     _handles: dict[int, Handle]
     _next_handle = 1
     _unsent: dict[Node, float]
+    _writers: Writers
 
     # Opening
 
@@ -197,6 +202,7 @@ class Files(MountBase):
             return errno.EFBIG
         handle.end = offset + count
         handle.unflushed = True
+        handle.written += 1
         data = body.data if count == len(body.data) else body.data[:count]
         if node.ghost is not None:
             return self._write_ghost(node, offset, data)
@@ -216,6 +222,8 @@ class Files(MountBase):
         if handle.direct:
             self._forget_pages(node)
         if not (handle.at_once or self._is_cluster_config(node)):
+            if self.submitter.gathers and self._writers.has_all(request.pid, handle.written):
+                self.push(node)
             return write_out(count)
         self.push(node)
         locks = (request.nodeid, pages_of(request.nodeid))
@@ -223,6 +231,10 @@ class Files(MountBase):
         return None
 
     def flush(self, request: r.Request, body: r.FlushIn) -> Reply:
+        handle = self._handles.get(body.fh)
+        if handle is not None:
+            self._writers.closed(request.pid, handle.written)
+            handle.written = 0
         return self._complete(request, body.fh, ())
 
     def fsync(self, request: r.Request, body: r.FsyncIn) -> Reply:

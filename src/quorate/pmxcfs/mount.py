@@ -27,6 +27,7 @@ from quorate.pmxcfs.submit import Submitter
 from quorate.pmxcfs.tree import MAX_ENTRIES, MAX_TOTAL_SIZE, Tree
 from quorate.pmxcfs.virtual import VirtualEntries, VirtualEntry
 from quorate.pmxcfs.wire import FsMessage, FsOp
+from quorate.pmxcfs.writers import Writers
 
 BLOCK: Final = 4096
 
@@ -56,6 +57,7 @@ class Mount(Invalidation):
         super().__init__(tree, submitter, virtual, gid=gid, now=now, mono=mono)
         self._handles = {}
         self._unsent = {}
+        self._writers = Writers()
 
     # Names
 
