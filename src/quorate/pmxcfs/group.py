@@ -99,9 +99,12 @@ class Group:
         lost: Callable[[], None],
         joined: Callable[[Address], None] | None = None,
         answered: Callable[[], None] | None = None,
+        expects: float = 0.0,
         connect: Connect = Cpg,
     ) -> None:
-        """``answered``: the last own message under way came back, and who waited for it has its answer."""
+        """``answered``: the last own message under way came back, and who waited for it has its answer.
+        ``expects``: seconds within which an own message usually comes back, if the loop is to wait awake.
+        """
         self.name = name
         self.machine = machine
         self._loop = loop
@@ -113,6 +116,7 @@ class Group:
         self._lost = lost
         self._identified = joined
         self._answered = answered
+        self._expects = expects
         self._connect = connect
         self._cpg: Connection | None = None
         self._fd = -1
@@ -254,6 +258,8 @@ class Group:
                 continue
             if result is SendResult.SENT:
                 self._queue.popleft()
+                if self._expects and send.count:
+                    self._loop.expect(self._expects)
                 self._refused_at = None
                 self._retry_delay = RETRY_FIRST
                 continue
@@ -359,6 +365,7 @@ class Group:
             # When the last own message came back, its caller goes on with the kernel's requests: those first,
             # instead of one look in vain; the selector knows whether there is more.
             if awaited and not self.machine.awaits_own:
+                self._loop.came()
                 if self._answered is not None:
                     self._answered()
                 return

@@ -29,6 +29,14 @@ RANK_FUSE: Final = 4
 MAX_IDLE: Final = 5.0
 """Longest sleep in seconds, so that the watchdog sees an idle loop alive."""
 
+MAX_IN_VAIN: Final = 4
+"""So many times in a row what was expected did not come in time: then it is mostly slept as usual."""
+TRY_EVERY: Final = 16
+"""One in so many times is watched nevertheless: the network may have become faster."""
+
+MAX_LOOKS: Final = 2_000
+"""In a row while something is expected, about one microsecond each: a bound that needs no clock."""
+
 MAX_SOON: Final = 10_000
 """Handed-over calls run in one round; the rest waits for the next, so that descriptors are served too."""
 
@@ -61,6 +69,8 @@ class Loop:
         self._order = count()
         self._soon: deque[Callback] = deque()
         self._flush: list[Callback] = []
+        self._expected_until = 0.0
+        self._in_vain = 0
         self._stopped = False
         self._woken = False
         """A wake-up is on its way: the next one would be in vain."""
@@ -102,6 +112,15 @@ class Loop:
         self._soon.append(callback)
         self._wake_up()
 
+    def expect(self, seconds: float) -> None:
+        """Something will be there within that time, well below a millisecond, and somebody waits for it.
+
+        So the loop does not sleep but looks again and again: being woken takes long, the more so on a
+        processor that saves power meanwhile (decision 52). While what is expected comes later each time, it
+        mostly sleeps.
+        """
+        self._expected_until = self.clock() + seconds
+
     def at_end_of_round(self, callback: Callback) -> None:
         """Call at the end of every round that did something."""
         self._flush.append(callback)
@@ -119,7 +138,9 @@ class Loop:
     def run_once(self, timeout: float = MAX_IDLE) -> None:
         """One round, waiting at most ``timeout`` seconds for something to do."""
         self.busy = False
-        ready = self._epoll.poll(self._patience(timeout))
+        ready = self._watch() if self._expected_until and not self._soon else []
+        if not ready:
+            ready = self._epoll.poll(self._patience(timeout))
         self.beat = now = self.clock()
         self.busy = True
         if ready:
@@ -136,6 +157,29 @@ class Loop:
         """Give the descriptors back."""
         self._epoll.close()
         os.close(self._wake)
+
+    def came(self) -> None:
+        """What was expected is there, and nothing else is."""
+        self._in_vain = 0
+        self._expected_until = 0.0
+
+    def _watch(self) -> list[tuple[int, int]]:
+        """Look until something is ready or the expected time is over."""
+        until = self._expected_until
+        if self._in_vain >= MAX_IN_VAIN and self._in_vain % TRY_EVERY:
+            self._in_vain += 1
+            self._expected_until = 0.0
+            return []
+        look, clock = self._epoll.poll, self.clock
+        for _ in range(MAX_LOOKS):
+            if clock() >= until:
+                break
+            ready = look(0)
+            if ready:
+                return ready
+        self._expected_until = 0.0
+        self._in_vain += 1
+        return []
 
     def _patience(self, timeout: float) -> float:
         if self._soon:

@@ -60,6 +60,10 @@ GATHER_ROWS: Final = 0.01
 """Seconds for which a cluster member collects changes before it makes rows of them, once for each entry. The
 store then waits four times as long for more (store.GATHER_SECONDS)."""
 
+ROTATION_SECONDS: Final = 0.0005
+"""What Corosync's token needs for one rotation on a local network, or less: for so long the loop stays awake
+for an own message. Not where there is one processor for all."""
+
 SWITCH_SECONDS: Final = 0.0005
 """How long the loop's thread may keep the interpreter while the store's wants it, in a transaction that a
 caller waits for. Python's own 5 ms are waited several times in each when IPC clients keep the loop busy."""
@@ -295,6 +299,7 @@ class Node:
             special=self._database_effect,
             lost=_nothing,
             answered=lambda: self._serve(answered=True),
+            expects=ROTATION_SECONDS if len(os.sched_getaffinity(0)) > 1 else 0.0,
         )
         self._status_group = Group(
             status.GROUP,

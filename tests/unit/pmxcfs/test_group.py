@@ -91,6 +91,9 @@ class FakeLoop(Loop):
     def remove_reader(self, fd: int) -> None:
         self.readers.pop(fd)
 
+    def expect(self, seconds: float) -> None:
+        self.expected = [*getattr(self, "expected", []), seconds]
+
 
 class World:
     def __init__(self) -> None:
@@ -129,6 +132,7 @@ class World:
             special=lambda effect: None,
             lost=self._lost,
             answered=self._count_answer,
+            expects=0.25,
             connect=self._connect,
         )
 
@@ -348,6 +352,19 @@ def test_who_got_the_last_own_message_back_goes_on_with_the_kernels_requests(wor
         del type(world.script).awaits_own  # type: ignore[attr-defined]
     assert world.incoming == [b"another's"]
     assert world.answered == 1
+
+
+def test_own_messages_are_waited_for_awake_once_they_are_sent(world: World) -> None:
+    world.script.answers["connected"] = [send(b"of the synchronisation")]
+    assert world.group.connect()
+    assert not hasattr(world.loop, "expected")
+    world.answer = SendResult.TRY_AGAIN
+    world.script.answers["submit"] = [send(b"own", 1)]
+    world.group.submit(1, (b"own",), None)
+    assert not hasattr(world.loop, "expected")
+    world.answer = SendResult.SENT
+    world.at(1)
+    assert world.loop.expected == [0.25]
 
 
 def test_others_messages_answer_nobody(world: World) -> None:

@@ -9,7 +9,7 @@ from collections.abc import Iterator
 
 import pytest
 
-from quorate.pmxcfs.loop import RANK_FUSE, RANK_GROUP, RANK_QUORUM, Loop
+from quorate.pmxcfs.loop import MAX_IN_VAIN, RANK_FUSE, RANK_GROUP, RANK_QUORUM, TRY_EVERY, Loop
 from quorate.pmxcfs.watchdog import EXIT_CODE, Watchdog
 
 
@@ -50,6 +50,76 @@ def test_quorum_is_served_before_groups_before_the_kernel(loop: Loop, pipes: lis
         os.write(writer, b"x")
     loop.run_once(0)
     assert served == ["quorum", "group", "fuse"]
+
+
+class Looks:
+    """An epoll in which time passes with every look, and something is ready when the test says so."""
+
+    def __init__(self, time: Time) -> None:
+        self.time = time
+        self.ready: list[tuple[int, int]] = []
+        self.patience: list[float] = []
+        """Of each look."""
+
+    def poll(self, patience: float) -> list[tuple[int, int]]:
+        self.patience.append(patience)
+        self.time.now += 0.125
+        ready, self.ready = self.ready, []
+        return ready
+
+    def close(self) -> None: ...
+
+    def taken(self) -> list[float]:
+        patience, self.patience = self.patience, []
+        return patience
+
+
+@pytest.fixture
+def looks(loop: Loop, time: Time, monkeypatch: pytest.MonkeyPatch) -> Looks:
+    looks = Looks(time)
+    monkeypatch.setattr(loop, "_epoll", looks)
+    return looks
+
+
+def test_what_is_expected_is_waited_for_awake_and_only_so_long(loop: Loop, looks: Looks) -> None:
+    loop.expect(0.5)
+    loop.run_once(3)
+    assert looks.taken() == [0, 0, 0, 0, 3]
+    loop.run_once(3)
+    assert looks.taken() == [3]
+
+
+def test_the_loop_stays_awake_until_what_was_expected_is_there(loop: Loop, looks: Looks) -> None:
+    loop.expect(0.5)
+    looks.ready = [(-1, 0)]  # something else
+    loop.run_once(3)
+    assert looks.taken() == [0]
+    loop.run_once(3)
+    assert looks.taken() == [0, 0, 0, 3]
+    loop.expect(0.5)
+    loop.came()
+    loop.run_once(3)
+    assert looks.taken() == [3]
+
+
+def test_calls_handed_over_do_not_wait_for_what_is_expected(loop: Loop, looks: Looks) -> None:
+    loop.expect(0.5)
+    loop.call_soon(lambda: None)
+    loop.run_once(3)
+    assert looks.taken() == [0]
+
+
+def test_who_expects_in_vain_sleeps_and_tries_again_now_and_then(loop: Loop, looks: Looks) -> None:
+    def stays_awake() -> bool:
+        loop.expect(0.5)
+        loop.run_once(3)
+        return len(looks.taken()) > 1
+
+    assert all(stays_awake() for _ in range(MAX_IN_VAIN))
+    assert [stays_awake() for _ in range(2 * TRY_EVERY)].count(True) == 2
+    loop.expect(0.5)
+    loop.came()
+    assert stays_awake()
 
 
 def test_a_callback_may_remove_another_that_is_ready(loop: Loop, pipes: list[tuple[int, int]]) -> None:
