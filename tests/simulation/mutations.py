@@ -73,9 +73,9 @@ class QueuesByArrival(SimulatedMachine):
 class AppliesWithoutQuorum(SimulatedMachine):
     """Does not look at quorum on delivery (7.4 step 0)."""
 
-    def _deliver(self, sender: Address, data: bytes, clock: Clock) -> None:
+    def _apply(self, sender: Address, fields: tuple[int, int, int], data: bytes, clock: Clock) -> None:
         quorate, self.quorate = self.quorate, True
-        super()._deliver(sender, data, clock)
+        super()._apply(sender, fields, data, clock)
         self.quorate = quorate
 
 

@@ -95,10 +95,9 @@ class SimulatedMachine(Machine):
     app_type: type[RecordingDcdb] = RecordingDcdb
     recovery_type: type[StoreRecovery] = StoreRecovery
 
-    def _deliver(self, sender: Address, data: bytes, clock: Clock) -> None:
-        if len(data) >= 24:
-            self.app.current = (*sender, count_of(data))
-        super()._deliver(sender, data, clock)
+    def _apply(self, sender: Address, fields: tuple[int, int, int], data: bytes, clock: Clock) -> None:
+        self.app.current = (*sender, count_of(data))
+        super()._apply(sender, fields, data, clock)
 
     def _take_over(self, sender: Address, data: bytes, clock: Clock) -> None:
         self.app.leader = self._leader
