@@ -228,8 +228,9 @@ def parse(text: str, *, file: str = FILE) -> tuple[Options, list[str]]:
             warnings.append(f"parse error in '{file}' - '{key}': {problem}")
         else:
             options[key] = converted
-    if notes:
-        options["description"] = "\n".join(notes)
+    description = "\n".join(notes)
+    if description:  # a lone "#" is none
+        options["description"] = description
     unsecure = options.pop("migration_unsecure", None)
     if unsecure is not None:
         if "migration" in options:

@@ -65,6 +65,11 @@ def test_any_text_can_be_read(text: str) -> None:
     assert parse(write(found))[0] == found
 
 
+def test_an_empty_comment_is_no_description() -> None:
+    assert parse("#\n") == ({}, [])
+    assert parse("#\n#\n")[0] == {"description": "\n"}
+
+
 def test_the_file_of_the_manual() -> None:
     text = "migration: secure,network=10.1.2.0/24\nnext-id: upper=300,lower=200\nconsole: applet\n\n"
     options, warnings = parse(text)
