@@ -32,13 +32,18 @@ class Agent:
         self._program = program
         self._process = node.start_process([python, "-c", (HERE / program).read_text()])
 
-    def ask(self, **request: Any) -> dict[str, float]:
+    def ask(self, **request: Any) -> dict[str, Any]:
         """Raises LabError with what the program said when it failed."""
+        self.begin(**request)
+        return self.answer()
+
+    def begin(self, **request: Any) -> None:
+        """Ask, and go on with something else."""
         self._process.stdin.write(json.dumps(request) + "\n")
         self._process.stdin.flush()
-        return self._answer()
 
-    def _answer(self) -> dict[str, float]:
+    def answer(self) -> dict[str, Any]:
+        """The answer to what was begun. Raises LabError."""
         line = ""
         while not line or line in _CHATTER:
             if not select.select([self._process.stdout], [], [], ANSWER_SECONDS)[0]:
@@ -60,7 +65,7 @@ class Agent:
 
     def __enter__(self) -> Agent:
         try:
-            self._answer()
+            self.answer()
         except LabError:
             self._process.kill()
             raise

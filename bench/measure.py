@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import statistics
 from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass, field
 
@@ -106,20 +107,32 @@ def _needed(line: Line, chosen: Sequence[Line]) -> bool:
     return line.name in bases or (line.name == "create_1k" and bool(names & {"overwrite_1k", "unlink"}))
 
 
-def visibility(figures: Figures, echo: Agent, writer: Node, reader: Node, count: int) -> None:
-    """How long after its acknowledgement a write is seen on another node."""
+def visibility(
+    figures: Figures, echo: Agent, writer: Node, reader: Node, count: int, alone: Callable[[Node], None]
+) -> None:
+    """How long after its acknowledgement a write is seen on another node.
+
+    ``alone`` gives a node the processors that it has in reality. There may not be enough for two, and sharing
+    one, writer and reader would wait for each other. So both times are taken from the beginning of the write,
+    the acknowledgement with the writer alone and the sight with the reader alone: the difference counts.
+    """
     for number in range(count):
         path = f"{TREE}-seen-{number}"
-        trip = echo.ask(count=R_COUNT, size=64, pipelined=False)["median"]
-        watch = [NODE_PYTHON, "-c", (HERE / "node_watch.py").read_text(), path, str(VISIBLE_COUNT)]
-        write = [NODE_PYTHON, "-c", (HERE / "node_write.py").read_text(), path, str(VISIBLE_COUNT)]
-        with reader.start_process(watch) as watcher:
-            watcher.stdout.readline()
-            acknowledged = [float(line) for line in writer.run(write).stdout.split()]
-            seen = [float(watcher.stdout.readline()) for _ in range(VISIBLE_COUNT)]
-        delays = sorted(max(0.0, s - a) for s, a in zip(seen, acknowledged, strict=True))
-        figures.add(lines.VISIBILITY, delays[len(delays) // 2], trip)
-        writer.run(["rm", path])
+        with Agent(writer, "node_visible.py") as writes, Agent(reader, "node_visible.py") as watches:
+            alone(writer)
+            trip = echo.ask(count=R_COUNT, size=64, pipelined=False)["median"]
+            own = writes.ask(role="write", path=path, count=VISIBLE_COUNT)
+            alone(reader)
+            watches.begin(role="watch", path=f"{path}-there", count=VISIBLE_COUNT)
+            begun = writes.ask(role="write", path=f"{path}-there", count=VISIBLE_COUNT)["begun"]
+            seen = watches.answer()["seen"]
+        delay = _middle(begun, seen) - _middle(own["begun"], own["acknowledged"])
+        figures.add(lines.VISIBILITY, max(0.0, delay), trip)
+        writer.run(["rm", path, f"{path}-there"])
+
+
+def _middle(begun: Sequence[float], ended: Sequence[float]) -> float:
+    return statistics.median(end - begin for begin, end in zip(begun, ended, strict=True))
 
 
 def disk(figures: Figures, client: Agent, node: Node, count: int) -> None:

@@ -61,10 +61,16 @@ def _measure(
     apart = not arguments.together
     with client(node) as operations, round_trip(node) as echo:
         own = figures[first]
+
+        def alone(node: Node) -> None:
+            place(lab, apart=apart, measured=node)
+            prefer(lab, node)
+            calm(lab, _say)
+
         steps: dict[str, tuple[str, Callable[[], None]]] = {
             "visible": (
                 "visibility on another node",
-                lambda: measure.visibility(own, echo, node, others[0], rounds),
+                lambda: measure.visibility(own, echo, node, others[0], rounds, alone),
             ),
             "status": ("pvecm status", lambda: measure.status(own, node, rounds)),
             "disk": ("bytes written to disk", lambda: measure.disk(own, operations, node, rounds)),
@@ -91,11 +97,10 @@ def _measure(
         for part, (text, step) in steps.items():
             if part in parts:
                 _say(text)
-                alone = node if part in ("writers", "size") else None
-                place(
-                    lab, apart=apart and part in QUICK, measured=alone
-                )  # also daemons that were started anew
-                prefer(lab, alone)
+                measured = node if part in ("writers", "size") else None
+                place(lab, apart=apart and part in QUICK, measured=measured)  # also daemons started anew
+                prefer(lab, measured)
+                calm(lab, _say)
                 _try(part, step)
         if parts & {"disk", "writers", "size", "join"}:
             operations.ask(operation="clean", directory=TREE, count=0)
