@@ -159,9 +159,10 @@ class Loop:
         os.close(self._wake)
 
     def came(self) -> None:
-        """What was expected is there, and nothing else is."""
-        self._in_vain = 0
-        self._expected_until = 0.0
+        """What was expected is there, in time or later."""
+        if self._expected_until:
+            self._in_vain = 0
+            self._expected_until = 0.0
 
     def _watch(self) -> list[tuple[int, int]]:
         """Look until something is ready or the expected time is over."""
