@@ -6,6 +6,7 @@ import statistics
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from enum import Enum
+from typing import Final
 
 
 class Better(Enum):
@@ -25,12 +26,16 @@ class Basis(Enum):
 
 @dataclass(frozen=True)
 class Goal:
-    """``limit`` in the unit of the basis; ``line``: the other line for ``Basis.LINE``."""
+    """``limit`` in the unit of the basis; ``line``: the other line for ``Basis.LINE``.
+
+    ``ceiling``: a line that measures the most that the machine can do, for goals that came from a faster one.
+    """
 
     limit: float
     basis: Basis = Basis.VALUE
     better: Better = Better.LOWER
     line: str = ""
+    ceiling: str = ""
 
     def met(self, figure: float) -> bool:
         return figure <= self.limit if self.better is Better.LOWER else figure >= self.limit
@@ -57,15 +62,26 @@ def ratios(values: Sequence[float], bases: Sequence[float]) -> list[float]:
     return [value / base for value, base in zip(values, bases, strict=True) if base > 0]
 
 
+NEAR: Final = 0.9
+"""Of the ceiling: the two are measured one after the other, and vary by a tenth."""
+
+
 @dataclass(frozen=True)
 class Result:
-    """One line of the table. ``ratio`` is the median of the rounds' ratios, None without such a goal."""
+    """One line of the table. ``ratio`` is the median of the rounds' ratios, None without such a goal;
+    ``ceiling`` the median of that line, None if the goal has none."""
 
     name: str
     unit: str
     spread: Spread
     ratio: float | None
     goal: Goal | None
+    ceiling: float | None = None
+
+    @property
+    def at_ceiling(self) -> bool:
+        """Whether this machine has not more to give, though the goal is missed."""
+        return self.met is False and self.ceiling is not None and self.spread.median >= NEAR * self.ceiling
 
     @property
     def met(self) -> bool | None:
@@ -95,4 +111,5 @@ def result(
     if len(bases) == len(values) and bases:
         found = ratios(values, bases)
         ratio = statistics.median(found) if found else None
-    return Result(name, unit, Spread.of(values), ratio, goal)
+    most = (others or {}).get(goal.ceiling, ()) if goal is not None else ()
+    return Result(name, unit, Spread.of(values), ratio, goal, statistics.median(most) if most else None)

@@ -21,13 +21,15 @@ def render(results: Sequence[Result], missing: Mapping[str, str] = NOTHING) -> s
     rows = [HEAD.rstrip(), "-" * WIDTH]
     for each in results:
         spread = each.spread
-        mark = {True: "ok", False: "MISSED", None: ""}[each.met]
+        mark = "limit" if each.at_ceiling else {True: "ok", False: "MISSED", None: ""}[each.met]
         ratio = "" if each.ratio is None else f"{each.ratio:.2f} {_basis(each.goal)}"
         rows.append(
             f"{each.name:20}{number(spread.smallest):>8}{number(spread.median):>9}{number(spread.largest):>9}"
             f"  {each.unit:7}{ratio:>8}  {goal_text(each.goal):9}{mark}".rstrip()
         )
     rows += [f"{name:20}  not measured: {reason}" for name, reason in missing.items()]
+    if any(each.at_ceiling for each in results):
+        rows += ["", "limit: missed, but this machine has no more to give (the line on tmpfs)"]
     return "\n".join(rows)
 
 
@@ -59,6 +61,7 @@ def as_json(results: Sequence[Result]) -> list[dict[str, Any]]:
             "ratio": each.ratio,
             "goal": goal_text(each.goal) or None,
             "met": each.met,
+            "at_ceiling": each.at_ceiling,
         }
         for each in results
     ]

@@ -42,9 +42,23 @@ def test_a_missed_goal_is_marked_and_a_met_one_too() -> None:
     assert table[3].endswith("ok")
 
 
+def test_what_the_machine_cannot_do_is_told_apart() -> None:
+    goal = Goal(400.0, better=Better.HIGHER, ceiling="most")
+    fast = result("fast", "1/s", [271.0], goal, others={"most": [300.0]})
+    slow = result("slow", "1/s", [269.0], goal, others={"most": [300.0]})
+    alone = result("alone", "1/s", [271.0], goal)
+    met = result("met", "1/s", [400.0], goal, others={"most": [300.0]})
+    table = render([fast, slow, alone, met]).splitlines()
+    assert [row.split()[-1] for row in table[2:6]] == ["limit", "MISSED", "MISSED", "ok"]
+    assert table[-1].startswith("limit: ")
+    assert not any(row.startswith("limit: ") for row in render([slow, met]).splitlines())
+    assert [line["at_ceiling"] for line in as_json([fast, slow])] == [True, False]
+
+
 def test_every_line_fits_into_80_columns() -> None:
     spread = Spread(476543.0, 476543.0, 1476543.0)
-    lines = [Result(line.name, line.unit, spread, 99.99, line.goal) for line in (*REPEATED, *ONCE)]
+    lines = [Result(line.name, line.unit, spread, 99.99, line.goal, 1e6) for line in (*REPEATED, *ONCE)]
+    lines.append(Result("x", "1/s", spread, None, Goal(1e9, better=Better.HIGHER), 1.0))
     for row in render(lines).splitlines():
         assert len(row) <= WIDTH, row
 
@@ -56,6 +70,8 @@ def test_names_are_unique_and_bases_exist() -> None:
     for line in lines:
         if line.goal is not None and line.goal.basis is Basis.LINE:
             assert line.goal.line in names
+        if line.goal is not None and line.goal.ceiling:
+            assert line.goal.ceiling in names
 
 
 def test_json_has_the_figures_and_the_verdict() -> None:
