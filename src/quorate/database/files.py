@@ -11,6 +11,8 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import BinaryIO, Final
 
+from quorate.durable import sync_directory
+
 KEEP: Final = 10
 """Files of one kind that are kept, as many as the join tool of the original keeps (core 3.9)."""
 MAX_IN_ONE_SECOND: Final = 1000
@@ -82,15 +84,6 @@ def told(error: Exception) -> str:
     if isinstance(error, OSError) and error.strerror and error.filename is not None:
         return f"'{os.fsdecode(error.filename)}': {error.strerror}"
     return str(error)
-
-
-def sync_directory(directory: Path) -> None:
-    """Have the names in it on disk. Raises OSError."""
-    fd = os.open(directory, os.O_RDONLY | os.O_DIRECTORY | os.O_CLOEXEC)
-    try:
-        os.fsync(fd)
-    finally:
-        os.close(fd)
 
 
 def _begin(directory: Path, prefix: str, now: int, suffix: str) -> tuple[int, Path, Path]:

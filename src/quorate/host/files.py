@@ -15,6 +15,7 @@ from typing import Final
 
 from quorate.cluster.host import Host
 from quorate.cluster.locks import local_lock
+from quorate.durable import sync_directory
 from quorate.settings import Settings
 
 MAX_FILE: Final = 256 * 1024
@@ -78,7 +79,7 @@ def replace_file(path: Path, content: bytes, *, like: Path | None = None) -> Non
             with contextlib.suppress(OSError):
                 temporary.unlink(missing_ok=True)
             raise
-        _sync_directory(path.parent)
+        sync_directory(path.parent)
     except OSError as err:
         raise HostFileError(f"unable to write '{path}' - {err.strerror}") from err
 
@@ -90,7 +91,7 @@ def replace_link(path: Path, target: str) -> None:
         temporary.unlink(missing_ok=True)
         temporary.symlink_to(target)
         temporary.replace(path)
-        _sync_directory(path.parent)
+        sync_directory(path.parent)
     except OSError as err:
         with contextlib.suppress(OSError):
             temporary.unlink(missing_ok=True)
@@ -113,11 +114,3 @@ def _status(path: Path) -> os.stat_result | None:
         return path.stat()
     except FileNotFoundError:
         return None
-
-
-def _sync_directory(path: Path) -> None:
-    fd = os.open(path, os.O_RDONLY | os.O_DIRECTORY | os.O_CLOEXEC)
-    try:
-        os.fsync(fd)
-    finally:
-        os.close(fd)

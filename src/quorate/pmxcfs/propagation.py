@@ -13,7 +13,7 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import Final
 
-from quorate.database.files import sync_directory
+from quorate.durable import sync_directory
 from quorate.pmxcfs.paths import config_version
 
 RELOAD_DELAY: Final = 1.0
