@@ -115,7 +115,7 @@ class Dcdb:
         result = self.tree.apply(message, sender.nodeid, time, clock.mono)
         if self.tree.error:
             return Delivery(result, Outcome.BROKEN, "the tree's error flag is set")
-        if result >= 0 and CLUSTER_CONFIG in (message.path, message.to) and _changes_cluster_config(message):
+        if result >= 0 and _changes_cluster_config(message):
             return Delivery(result, effects=(Propagate(notify=own),))
         return Delivery(result)
 

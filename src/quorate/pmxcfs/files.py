@@ -50,6 +50,7 @@ class Handle:
         "direct",
         "end",
         "error",
+        "first",
         "target",
         "text",
         "unflushed",
@@ -59,6 +60,8 @@ class Handle:
 
     def __init__(self, target: Target, flags: int, *, direct: bool, text: bytes = b"") -> None:
         self.target = target
+        self.first: Node | None = None
+        """The node that it was opened as, once another took its place: what was sent comes back there."""
         self.writes = bool(flags & WRITES)
         self.at_once = bool(flags & (os.O_SYNC | os.O_DSYNC))
         self.direct = direct
@@ -222,7 +225,7 @@ class Files(MountBase):
         if handle.direct:
             self._forget_pages(node)
         if not (handle.at_once or self._is_cluster_config(node)):
-            if self.submitter.gathers and self._writers.has_all(request.pid, handle.written):
+            if self._writers.wrote(request.pid, handle.written) and self.submitter.gathers:
                 self.push(node)
             return write_out(count)
         self.push(node)
@@ -269,10 +272,10 @@ class Files(MountBase):
 
     def push(self, node: Node) -> None:
         """Send what is kept back for a file. Nothing is waited for."""
+        self._unsent.pop(node, None)
         if node.pending is None and not node.held:
             return
         pending, node.pending = node.pending, None
-        self._unsent.pop(node, None)
         path = self.path_of(node)
         if pending is None or pending.empty or path is None:
             self.announce(node)
@@ -453,6 +456,7 @@ class Files(MountBase):
         for handle in self._handles.values():
             if handle.target is node:
                 handle.target = successor
+                handle.first = node
                 node.opens -= 1
                 successor.opens += 1
         if node.pending is not None:
@@ -507,14 +511,17 @@ class Files(MountBase):
                 lambda safe: self.answer_delivered(request, reply if safe >= 0 else -safe, locks)
             )
 
-        node.when_done(finished)
+        if handle.first is None:
+            node.when_done(finished)
+        else:
+            handle.first.when_done(lambda: node.when_done(finished))
 
     def _failed(self, node: Node, code: int) -> None:
         """Content or the file itself could not be stored: everybody who writes to it is told."""
         node.error = node.error or code
         told = False
         for handle in self._handles.values():
-            if handle.target is node and handle.writes:
+            if (handle.target is node or handle.first is node) and handle.writes:
                 handle.error = handle.error or code
                 told = told or handle.unflushed
         if not told and not node.waiters:

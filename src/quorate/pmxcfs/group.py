@@ -102,7 +102,7 @@ class Group:
         expects: float = 0.0,
         connect: Connect = Cpg,
     ) -> None:
-        """``answered``: the last own message under way came back, and who waited for it has its answer.
+        """``answered``: no own message is under way any more, so somebody may have got his answer just now.
         ``expects``: seconds within which an own message usually comes back, if the loop is to wait awake.
         """
         self.name = name
@@ -365,7 +365,8 @@ class Group:
             # When the last own message came back, its caller goes on with the kernel's requests: those first,
             # instead of one look in vain; the selector knows whether there is more.
             if awaited and not self.machine.awaits_own:
-                self._loop.came()
+                if self._expects:
+                    self._loop.came()
                 if self._answered is not None:
                     self._answered()
                 return

@@ -113,7 +113,7 @@ class Loop:
         self._wake_up()
 
     def expect(self, seconds: float) -> None:
-        """Something will be there within that time, well below a millisecond, and somebody waits for it.
+        """Something will likely be there within that time, well below a millisecond.
 
         So the loop does not sleep but looks again and again: being woken takes long, the more so on a
         processor that saves power meanwhile (decision 52). While what is expected comes later each time, it
@@ -173,11 +173,11 @@ class Loop:
             return []
         look, clock = self._epoll.poll, self.clock
         for _ in range(MAX_LOOKS):
-            if clock() >= until:
-                break
-            ready = look(0)
+            ready = look(0)  # before the clock: the time may have gone by with other work
             if ready:
                 return ready
+            if clock() >= until:
+                break
         self._expected_until = 0.0
         self._in_vain += 1
         return []

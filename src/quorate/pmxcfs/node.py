@@ -83,6 +83,7 @@ class Node:
         self.services: Services | None = None
         self._session: Session | None = None
         self._guardian: Guardian | None = None
+        self._unmounted = False
 
     # Start
 
@@ -331,11 +332,13 @@ class Node:
     # Events
 
     def _serve(self, *, answered: bool = False) -> None:
-        if self._session is None:
+        if self._unmounted:
             return
+        assert self._session is not None
         try:
             self._session.serve(self._mount, REQUESTS_PER_ROUND, answered=answered)
         except SessionEnded as error:
+            self._unmounted = True
             self.log.info("%s", error)
             self.loop.remove_reader(self._session.fileno())
             self.loop.stop()

@@ -113,7 +113,7 @@ class Machine(Synchronisation):
         may last. EACCES without quorum, EBUSY when it can't be sent, too many wait (core 7.6), or another has
         just waited in vain.
         """
-        usual = self.mode is Mode.SYNCED and self._settled and self.joined and not self._stopped
+        usual = self.mode is Mode.SYNCED and self._settled and self.joined
         if usual and (self.quorate or not self.checks_quorum):  # as below, at less cost
             request = self.requests.pass_on(subtype, payload, token, clock.mono, clock.wall)
             if request is not None:

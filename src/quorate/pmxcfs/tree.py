@@ -412,7 +412,7 @@ class Tree:
             return -ENOENT
         else:
             entry = self._add(parent, base, REGULAR, writer, mtime)
-        if count or truncate or offset:
+        if not creates:
             old_size = entry.size
             _put_content(entry, data, offset, truncate)
             self.total_size += entry.size - old_size

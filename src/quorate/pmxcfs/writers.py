@@ -19,9 +19,12 @@ class Writers:
     def __init__(self) -> None:
         self._single: dict[int, None] = {}
 
-    def has_all(self, thread: int, written: int) -> bool:
-        """Whether a file that this thread is writing, ``written`` requests so far, is likely complete."""
-        return written == 1 and thread in self._single
+    def wrote(self, thread: int, written: int) -> bool:
+        """This thread made the file's write request of that number: whether the file is likely complete."""
+        if written > 1:
+            self._single.pop(thread, None)
+            return False
+        return thread in self._single
 
     def closed(self, thread: int, written: int) -> None:
         """This thread closes a file; it took so many write requests, 0: it says nothing."""

@@ -94,6 +94,11 @@ class FakeLoop(Loop):
     def expect(self, seconds: float) -> None:
         self.expected = [*getattr(self, "expected", []), seconds]
 
+    came_in = 0
+
+    def came(self) -> None:
+        self.came_in += 1
+
 
 class World:
     def __init__(self) -> None:
@@ -352,6 +357,7 @@ def test_who_got_the_last_own_message_back_goes_on_with_the_kernels_requests(wor
         del type(world.script).awaits_own  # type: ignore[attr-defined]
     assert world.incoming == [b"another's"]
     assert world.answered == 1
+    assert world.loop.came_in == 1
 
 
 def test_own_messages_are_waited_for_awake_once_they_are_sent(world: World) -> None:
@@ -365,6 +371,20 @@ def test_own_messages_are_waited_for_awake_once_they_are_sent(world: World) -> N
     world.answer = SendResult.SENT
     world.at(1)
     assert world.loop.expected == [0.25]
+
+
+def test_a_group_that_expects_nothing_leaves_what_another_expects(world: World) -> None:
+    world.group._expects = 0.0
+    assert world.group.connect()
+    world.incoming = [b"own"]
+    awaits = iter([True, False])
+    type(world.script).awaits_own = property(lambda _self: next(awaits))  # type: ignore[attr-defined]
+    try:
+        world.loop.readers[1000]()
+    finally:
+        del type(world.script).awaits_own  # type: ignore[attr-defined]
+    assert world.answered == 1
+    assert world.loop.came_in == 0
 
 
 def test_others_messages_answer_nobody(world: World) -> None:

@@ -102,6 +102,16 @@ def test_the_loop_stays_awake_until_what_was_expected_is_there(loop: Loop, looks
     assert looks.taken() == [3]
 
 
+def test_what_came_while_the_loop_was_busy_is_in_time(loop: Loop, looks: Looks, time: Time) -> None:
+    for _ in range(2 * MAX_IN_VAIN):
+        loop.expect(0.5)
+        time.now += 1
+        looks.ready = [(-1, 0)]
+        loop.run_once(3)
+        loop.came()
+        assert looks.taken() == [0]
+
+
 def test_calls_handed_over_do_not_wait_for_what_is_expected(loop: Loop, looks: Looks) -> None:
     loop.expect(0.5)
     loop.call_soon(lambda: None)

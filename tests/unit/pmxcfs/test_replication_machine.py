@@ -204,6 +204,21 @@ def test_bytes_in_flight_are_bounded_and_one_large_message_always_goes() -> None
     assert pump() == [1, 2, 3, 4, 5]
 
 
+def test_what_is_passed_on_keeps_the_bounds_and_overtakes_nothing() -> None:
+    requests = Requests()
+    assert requests.pass_on(0, [bytes(MAX_IN_FLIGHT_BYTES + 1)], None, 0.0, 0) is not None
+    assert requests.pass_on(0, [b"x"], None, 0.0, 0) is None
+    requests.delivered(1)
+    assert requests.hold(0, [bytes(MAX_IN_FLIGHT_BYTES)], None, 0.0) is not None
+    assert requests.pass_on(0, [b"x"], None, 0.0, 0) is None
+    requests.number(requests.take(), 0)
+    assert requests.pass_on(0, [b"x"], None, 0.0, 0) is None
+    requests.delivered(2)
+    passed = requests.pass_on(0, [b"x"], None, 0.0, 7)
+    assert passed is not None
+    assert (passed.count, passed.time) == (3, 7)
+
+
 def test_held_requests_are_refused_when_quorum_is_gone_by_the_time_they_could_be_sent() -> None:
     """W6: looked at again right before sending."""
     node = Node(1)

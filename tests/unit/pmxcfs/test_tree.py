@@ -103,6 +103,16 @@ def test_a_phantom_reads_as_zeros(tree: Tree) -> None:
     assert (entry.size, entry.is_phantom) == (0, False)
 
 
+def test_an_empty_write_at_its_beginning_takes_a_phantoms_size(tree: Tree) -> None:
+    tree.create(b"p", 1, 1, 1)
+    tree.write(b"p", 1, 1, 1, b"", 10, False)
+    entry = tree.lookup(b"p")
+    assert entry is not None
+    assert entry.is_phantom
+    assert tree.write(b"p", 1, 1, 1, b"", 0, False) == 0
+    assert (entry.size, entry.is_phantom) == (0, False)
+
+
 @pytest.mark.parametrize(
     ("offset", "data", "truncate", "expected"),
     [

@@ -5,6 +5,8 @@ from __future__ import annotations
 import errno
 import os
 
+import pytest
+
 from quorate.fuse import requests as r
 from quorate.pmxcfs.wire import FsMessage, FsOp
 from quorate.pmxcfs.writers import MAX_WRITERS, Writers
@@ -25,24 +27,40 @@ def store(kernel: Kernel, name: bytes, *parts: bytes) -> None:
 
 def test_the_last_file_tells() -> None:
     writers = Writers()
-    assert not writers.has_all(7, 1)
+    assert not writers.wrote(7, 1)
     writers.closed(7, 1)
-    assert writers.has_all(7, 1)
-    assert not writers.has_all(7, 2)
-    assert not writers.has_all(8, 1)
+    assert writers.wrote(7, 1)
+    assert not writers.wrote(8, 1)
     writers.closed(7, 0)  # closed without a write
-    assert writers.has_all(7, 1)
+    assert writers.wrote(7, 1)
+    assert not writers.wrote(7, 2)
+    assert not writers.wrote(7, 1)
+
+
+def test_a_file_closed_by_another_thread_tells_of_who_wrote_it() -> None:
+    writers = Writers()
+    writers.closed(7, 1)
+    for number in (1, 2, 3):
+        writers.wrote(7, number)
+    writers.closed(8, 3)
+    assert not writers.wrote(7, 1)
+    assert not writers.wrote(8, 1)
+
+
+def test_writes_that_nobody_asked_about_tell_at_the_close() -> None:
+    writers = Writers()
+    writers.closed(7, 1)
     writers.closed(7, 2)
-    assert not writers.has_all(7, 1)
+    assert not writers.wrote(7, 1)
 
 
 def test_writers_are_bounded() -> None:
     writers = Writers()
     for thread in range(MAX_WRITERS + 1):
         writers.closed(thread, 1)
-    assert not writers.has_all(0, 1)
-    assert writers.has_all(1, 1)
-    assert writers.has_all(MAX_WRITERS, 1)
+    assert not writers.wrote(0, 1)
+    assert writers.wrote(1, 1)
+    assert writers.wrote(MAX_WRITERS, 1)
 
 
 def test_the_second_file_of_a_single_write_leaves_with_it() -> None:
@@ -112,6 +130,67 @@ def test_an_error_that_comes_before_the_close_is_told_by_it() -> None:
     _, done = kernel.cluster.sent.pop(0)
     done(-errno.EBUSY)
     assert kernel.call("flush", 0, r.FlushIn(fh, 0)) == errno.EBUSY
+
+
+def test_after_a_flush_the_next_write_is_the_first_again() -> None:
+    kernel = Kernel(b"f")
+    fh = kernel.open(kernel.look_up(b"f"), os.O_WRONLY)
+    kernel.write(fh, 0, b"new")
+    assert kernel.call("flush", 0, r.FlushIn(fh, 0)) == b""
+    kernel.write(fh, 3, b"er")
+    assert [message.data for message in sent(kernel)] == [b"er"]
+
+
+def lost_race(kernel: Kernel) -> int:
+    """The handle of a new file under way; another node gives its name to a file that the kernel knows."""
+    kernel.look_up(b"known")
+    store(kernel, b"first", b"whole")
+    _, _, fh = kernel.create(b"f", os.O_WRONLY | os.O_TRUNC)
+    kernel.write(fh, 0, b"mine")
+    kernel.cluster.remote(FsMessage(FsOp.RENAME, b"known", b"f"))
+    return fh
+
+
+def test_a_close_waits_for_content_sent_before_its_file_became_another() -> None:
+    kernel = Kernel(b"known")
+    fh = lost_race(kernel)
+    kernel.cluster.deliver(1)  # the CREATE; its WRITE takes another rotation
+    flush = kernel.ask("flush", 0, r.FlushIn(fh, 0))
+    assert flush not in kernel.session.replies
+    kernel.cluster.deliver()
+    assert kernel.session.replies[flush] == b""
+    entry = kernel.tree.lookup(b"f")
+    assert entry is not None
+    assert entry.data == b"mine"
+
+
+@pytest.mark.parametrize("closed_first", [True, False])
+def test_content_that_is_lost_after_its_file_became_another_is_told(closed_first: bool) -> None:
+    kernel = Kernel(b"known")
+    fh = lost_race(kernel)
+    flush = kernel.ask("flush", 0, r.FlushIn(fh, 0)) if closed_first else 0
+    kernel.cluster.deliver(1)
+    flush = flush or kernel.ask("flush", 0, r.FlushIn(fh, 0))
+    _, done = kernel.cluster.sent.pop(0)
+    done(-errno.EBUSY)
+    assert kernel.session.replies[flush] == errno.EBUSY
+    assert kernel.call("flush", 0, r.FlushIn(fh, 0)) == b""
+
+
+def test_files_that_need_no_message_any_more_are_not_looked_at_again() -> None:
+    """What is kept back is bounded by counting these, and each is pushed four times a second."""
+    kernel = Kernel(b"removed")
+    _, _, fh = kernel.create(b"listed")
+    kernel.ask("readdir", 1, r.ReadIn(0, 0, 4096, 0, 0, 0))  # announces it
+    kernel.cluster.deliver()
+    assert kernel.call("flush", 0, r.FlushIn(fh, 0)) == b""
+    fh = kernel.open(kernel.look_up(b"removed"), os.O_WRONLY)
+    kernel.write(fh, 0, b"x")
+    kernel.cluster.remote(FsMessage(FsOp.DELETE, b"removed"))
+    kernel.call("flush", 0, r.FlushIn(fh, 0))
+    kernel.clock += 10
+    kernel.mount.push_old()
+    assert not kernel.mount._unsent
 
 
 def test_a_node_on_its_own_guesses_nothing() -> None:
