@@ -87,8 +87,18 @@ def remove(host: Host, name_or_address: str, *, take_back: bool = False) -> None
 
     ``take_back`` is asked for by a node whose own join failed: if every other configured node is online here
     and the node itself is not, the expected votes are lowered first. Without that a cluster of one node that
-    entered a second one, which then did not come, would stay without quorum.
+    entered a second one, which then did not come, would stay without quorum. Corosync counts a new entry from
+    a second after it was written on: quorum may go while it is taken back, and is regained then.
     """
+    try:
+        _remove(host, name_or_address, take_back=take_back)
+    except (ClusterError, CfsError):
+        if not take_back or host.cfs.quorate():
+            raise
+        _remove(host, name_or_address, take_back=True)
+
+
+def _remove(host: Host, name_or_address: str, *, take_back: bool) -> None:
     if name_or_address == host.node:
         raise ClusterError("Cannot delete myself from cluster!")
     if take_back and not host.cfs.quorate():

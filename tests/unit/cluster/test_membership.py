@@ -8,11 +8,11 @@ from pathlib import Path
 import pytest
 
 from quorate.cfs import LockError, file_lock_id
-from quorate.cluster import membership
+from quorate.cluster import conffile, membership
 from quorate.cluster.backup import KEPT_BACKUPS, backup_database
-from quorate.cluster.host import AddressError, ClusterError
+from quorate.cluster.host import AddressError, ClusterError, Host
 from quorate.cluster.locks import local_lock
-from quorate.corosync.conf import parse
+from quorate.corosync.conf import CorosyncConf, parse
 from quorate.corosync.conf_edit import NewNode
 from tests.unit.cluster.joinstand import Node
 
@@ -70,6 +70,37 @@ def test_a_broken_configuration_is_not_extended(node: Node) -> None:
 def test_a_joiner_from_the_future_past_is_refused(node: Node) -> None:
     with pytest.raises(ClusterError, match=r"^error: unsupported old API version on joining node \(-1\)"):
         membership.add(node.host, NewNode("n3", fallback_ip="10.0.0.3", api_version=-1))
+
+
+@pytest.mark.parametrize("take_back", [True, False])
+def test_quorum_that_goes_while_an_entry_is_taken_back_is_regained(
+    node: Node, monkeypatch: pytest.MonkeyPatch, take_back: bool
+) -> None:
+    """Corosync counts the entry from a second after it was written, which is when a join may fail."""
+    quorate = [True]
+    regained: list[str] = []
+    activate = conffile.activate
+
+    def refused_once(host: Host, conf: CorosyncConf) -> CorosyncConf:
+        if regained:
+            return activate(host, conf)
+        quorate[0] = False
+        raise ClusterError("activating corosync.conf.new failed - Permission denied")
+
+    def regain(_: Host, name: str) -> None:
+        regained.append(name)
+        quorate[0] = True
+
+    monkeypatch.setattr(type(node.host.cfs), "quorate", lambda _: quorate[0])
+    monkeypatch.setattr(conffile, "activate", refused_once)
+    monkeypatch.setattr(membership, "_regain_quorum", regain)
+    if take_back:
+        membership.remove(node.host, "n1", take_back=True)
+    else:
+        with pytest.raises(ClusterError, match="Permission denied"):
+            membership.remove(node.host, "n1")
+    assert regained == (["n1"] if take_back else [])
+    assert ("n1" in parse(node.settings.cluster_conf.read_bytes()).nodes) is not take_back
 
 
 def test_without_quorum_nothing_is_admitted_or_removed(node: Node) -> None:
