@@ -66,8 +66,7 @@ class Requests:
         size = sum(map(len, payload))
         if len(self.held) >= MAX_HELD or self._held_bytes + size > MAX_HELD_BYTES:
             return None
-        seconds = AGAIN_SECONDS if self.in_vain else REQUEST_SECONDS
-        request = Request(subtype, tuple(payload), token, now + seconds, size)
+        request = Request(subtype, tuple(payload), token, now + self._patience, size)
         self.held.append(request)
         self._held_bytes += size
         self._watch(request)
@@ -78,17 +77,22 @@ class Requests:
     ) -> Request | None:
         """As ``hold``, ``take`` and ``number`` in one; None when others go first or too much is in flight."""
         size = sum(map(len, payload))
-        if self.held or len(self.sent) >= MAX_IN_FLIGHT:
+        if self.held or not self._fits(size):
             return None
-        if self._sent_bytes + size > MAX_IN_FLIGHT_BYTES and self.sent:
-            return None
-        seconds = AGAIN_SECONDS if self.in_vain else REQUEST_SECONDS
-        self.count = count = self.count + 1
-        request = Request(subtype, tuple(payload), token, now + seconds, size, count, time)
-        self.sent[count] = request
-        self._sent_bytes += size
+        request = Request(subtype, tuple(payload), token, now + self._patience, size)
+        self.number(request, time)
         self._watch(request)
         return request
+
+    @property
+    def _patience(self) -> float:
+        return AGAIN_SECONDS if self.in_vain else REQUEST_SECONDS
+
+    def _fits(self, size: int) -> bool:
+        """Whether so many bytes may be in flight besides those that are; a single message always may."""
+        return len(self.sent) < MAX_IN_FLIGHT and (
+            self._sent_bytes + size <= MAX_IN_FLIGHT_BYTES or not self.sent
+        )
 
     def _watch(self, request: Request) -> None:
         """Have its caller answered in time."""
@@ -103,11 +107,7 @@ class Requests:
     @property
     def sendable(self) -> bool:
         """Whether a held message may go out as far as the bound on messages in flight is concerned."""
-        return (
-            bool(self.held)
-            and len(self.sent) < MAX_IN_FLIGHT
-            and (self._sent_bytes + self.held[0].size <= MAX_IN_FLIGHT_BYTES or not self.sent)
-        )
+        return bool(self.held) and self._fits(self.held[0].size)
 
     def take(self) -> Request:
         """The next held message."""

@@ -416,8 +416,7 @@ class Tree:
             old_size = entry.size
             _put_content(entry, data, offset, truncate)
             self.total_size += entry.size - old_size
-        if path in self.versions:
-            self.versions.bump(path)
+        self.versions.bump(path)
         op = ChangeOp.CREATE if creates else ChangeOp.WRITE
         self._changes.append(Change(op, entry, parent, base, None, None, None, self.origin))
         if guest is not None:

@@ -205,7 +205,7 @@ class FsMessage(NamedTuple):
                 to = _text("to", payload[to_at:data_at])
         except WireError as error:
             raise WireError(f"{op.name} message: {error}") from None
-        return tuple.__new__(cls, (op, path, to, payload[data_at:], offset, flags != 0))
+        return cls(op, path, to, payload[data_at:], offset, flags != 0)
 
 
 class Unlock(NamedTuple):
